@@ -1,0 +1,54 @@
+package objstore
+
+import (
+	"fmt"
+	"io"
+	"io/fs"
+	"math"
+	"strings"
+	"unicode/utf8"
+)
+
+const maxNameBytes = 1024
+
+// checkName enforces the grammar of the package comment, so that a name that works in one bucket works in all.
+func checkName(name string) error {
+	if name == "" || len(name) > maxNameBytes {
+		return fmt.Errorf("objstore: name %.40q: got %d bytes, want 1 to %d: %w", name, len(name), maxNameBytes, fs.ErrInvalid)
+	}
+	if !utf8.ValidString(name) || strings.ContainsAny(name, "\x00\\") {
+		return fmt.Errorf("objstore: name %q: want UTF-8 without NUL and backslash: %w", name, fs.ErrInvalid)
+	}
+	for element := range strings.SplitSeq(name, "/") {
+		if element == "" || element[0] == '.' {
+			return fmt.Errorf("objstore: name %q: element %q is empty or begins with a dot: %w", name, element, fs.ErrInvalid)
+		}
+	}
+	return nil
+}
+
+// checkRange refuses what no object can answer.
+func checkRange(name string, off, n int64) error {
+	if off < 0 || n < 0 || off > math.MaxInt64-n {
+		return fmt.Errorf("objstore: %d bytes at %d of %q: %w", n, off, name, fs.ErrInvalid)
+	}
+	return nil
+}
+
+// checkPut refuses what must not be sent. An empty ETag would turn compare-and-set into something else on S3.
+func checkPut(name string, c Condition) error {
+	if etag, ok := c.Match(); ok && etag == "" {
+		return fmt.Errorf("objstore: put %q: if-match with an empty etag: %w", name, fs.ErrInvalid)
+	}
+	return checkName(name)
+}
+
+// errShort is GetRange's answer for an object of size bytes that ends before off+n.
+func errShort(name string, off, n, size int64) error {
+	return fmt.Errorf("objstore: %d bytes at %d of %q: object has %d bytes: %w", n, off, name, size, io.ErrUnexpectedEOF)
+}
+
+// errShortUnsized is errShort where the store does not say how long the object is.
+func errShortUnsized(name string, off, n int64) error {
+	return fmt.Errorf("objstore: %d bytes at %d of %q: object ends before: %w", n, off, name, io.ErrUnexpectedEOF)
+}
