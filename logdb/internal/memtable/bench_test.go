@@ -74,6 +74,7 @@ func BenchmarkScan(b *testing.B) {
 	tab.ApplyAll(benchFrames(500_000, keys))
 	key := fmt.Appendf(nil, "tenant/service/stream-%06d", 4711)
 	b.ReportAllocs()
+	b.ResetTimer()
 	for range b.N {
 		for it := tab.Scan(key, 0, tab.End()); it.Next(); {
 			_ = it.Value()

@@ -23,7 +23,8 @@ type Table struct {
 	records chunks[record]
 	frames  chunks[frame]
 
-	draft  totals // of the applying goroutine
+	draft  totals // of the applying goroutine, like ahead
+	ahead  ahead
 	public published
 
 	ordering sync.Mutex // held while keys are sorted; guards nothing that Apply needs
@@ -103,11 +104,16 @@ func (t *Table) apply(f wal.Frame) {
 	t.draft.end = f.End()
 
 	sequence := h.First
-	c := f.Cursor()
-	for off, key, value, ok := c.Next(); ok; off, key, value, ok = c.Next() {
-		t.add(key, uint64(len(value)), sequence, number, off)
-		t.draft.bytes += int64(len(key) + len(value))
-		sequence++
+	for c := f.Cursor(); ; {
+		group := t.ahead.fill(&c, t.seed)
+		t.ahead.warm(t, group)
+		for i := range group {
+			t.add(&group[i], sequence, number)
+			sequence++
+		}
+		if len(group) < len(t.ahead.pending) {
+			return
+		}
 	}
 }
 
@@ -122,23 +128,23 @@ func (t *Table) keep(f wal.Frame, h wal.Header) uint32 {
 }
 
 // add links one record to the end of its key's stream.
-func (t *Table) add(key []byte, valueBytes, sequence uint64, frame, off uint32) {
+func (t *Table) add(p *pending, sequence uint64, frame uint32) {
 	id, r, grew := t.records.grow()
 	if grew {
 		t.draft.memory += int64(unsafe.Sizeof(*r)) * chunkLen
 	}
-	r.sequence, r.frame, r.off = sequence, frame, off
+	r.sequence, r.frame, r.off = sequence, frame, p.off
+	t.draft.bytes += int64(len(p.key) + p.valueBytes)
 
-	hash := maphash.Bytes(t.seed, key)
-	s := t.find(hash, key)
+	s := t.find(p.hash, p.key)
 	if s == nil {
-		r.sum, r.jump = valueBytes, id
-		t.addStream(hash, id, r)
+		r.sum, r.jump = uint64(p.valueBytes), id
+		t.addStream(p.hash, id, r)
 		return
 	}
 	last := s.last.Load()
 	tail := t.records.at(last)
-	r.sum, r.depth = tail.sum+valueBytes, tail.depth+1
+	r.sum, r.depth = tail.sum+uint64(p.valueBytes), tail.depth+1
 	r.prev, r.jump = last, t.jumpFrom(last, tail)
 	tail.next.Store(id)
 	s.last.Store(id)
