@@ -6,25 +6,35 @@ import (
 	"io/fs"
 	"math"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
-const maxNameBytes = 1024
+const (
+	maxNameBytes    = 1024 // S3's limit for a key
+	maxElementBytes = 255  // of file systems
+)
 
 // checkName enforces the grammar of the package comment, so that a name that works in one bucket works in all.
 func checkName(name string) error {
 	if name == "" || len(name) > maxNameBytes {
 		return fmt.Errorf("objstore: name %.40q: got %d bytes, want 1 to %d: %w", name, len(name), maxNameBytes, fs.ErrInvalid)
 	}
-	if !utf8.ValidString(name) || strings.ContainsAny(name, "\x00\\") {
-		return fmt.Errorf("objstore: name %q: want UTF-8 without NUL and backslash: %w", name, fs.ErrInvalid)
+	if !utf8.ValidString(name) || strings.ContainsFunc(name, unprintable) {
+		return fmt.Errorf("objstore: name %q: want UTF-8 without control characters and backslashes: %w", name, fs.ErrInvalid)
 	}
 	for element := range strings.SplitSeq(name, "/") {
-		if element == "" || element[0] == '.' {
-			return fmt.Errorf("objstore: name %q: element %q is empty or begins with a dot: %w", name, element, fs.ErrInvalid)
+		if element == "" || element[0] == '.' || len(element) > maxElementBytes {
+			return fmt.Errorf("objstore: name %q: element %q is empty, begins with a dot or has more than %d bytes: %w",
+				name, element, maxElementBytes, fs.ErrInvalid)
 		}
 	}
 	return nil
+}
+
+// unprintable names what S3's listings cannot carry, being XML, and what one file system would take for a slash.
+func unprintable(r rune) bool {
+	return unicode.IsControl(r) || r == '\\' || r == '\ufffe' || r == '\uffff'
 }
 
 // checkRange refuses what no object can answer.

@@ -13,8 +13,9 @@
 //
 // # Names
 //
-// A name is 1 to 1024 bytes of UTF-8: elements separated by single slashes, none of them empty and none beginning
-// with a dot. No bucket checks that no name is a path prefix of another ("a" beside "a/b"); do not do it, since files
+// A name is 1 to 1024 bytes of UTF-8 without control characters and backslashes: elements of 1 to 255 bytes separated by
+// single slashes, none beginning with a dot. Other names are fs.ErrInvalid, and objects that other programs gave such
+// names do not show in a listing. No bucket checks that no name is a path prefix of another ("a" beside "a/b"); do not do it, since files
 // cannot have it and some S3 servers answer it with objects that never show in a listing.
 //
 // # Outcomes

@@ -1,0 +1,126 @@
+package objstore
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"net/http"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// Put implements Bucket.
+func (s *S3) Put(ctx context.Context, name string, data []byte, c Condition) (string, error) {
+	if err := checkPut(name, c); err != nil {
+		return "", err
+	}
+	key, err := s.key(name)
+	if err != nil {
+		return "", err
+	}
+	in := &s3.PutObjectInput{
+		Bucket:            &s.bucket,
+		Key:               key,
+		Body:              bytes.NewReader(data),
+		ContentLength:     aws.Int64(int64(len(data))),
+		ContentType:       aws.String("application/octet-stream"),
+		CacheControl:      aws.String("no-store"), // a cache between us and the store must not answer for it
+		ChecksumAlgorithm: types.ChecksumAlgorithmCrc32c,
+		ChecksumCRC32C:    aws.String(checksum(data)),
+	}
+	if c.Absent() {
+		in.IfNoneMatch = aws.String("*")
+	}
+	if etag, ok := c.Match(); ok {
+		in.IfMatch = &etag
+	}
+	out, err := s.client.PutObject(ctx, in, once)
+	if err != nil {
+		return "", putError(name, c, err)
+	}
+	return aws.ToString(out.ETag), nil
+}
+
+// checksum is the CRC32C as S3 writes it: big-endian, in base64.
+func checksum(data []byte) string {
+	return base64.StdEncoding.EncodeToString(binary.BigEndian.AppendUint32(nil, crc32.Checksum(data, castagnoli)))
+}
+
+// Delete implements Bucket.
+func (s *S3) Delete(ctx context.Context, name string) error {
+	key, err := s.key(name)
+	if err != nil {
+		return err
+	}
+	_, err = s.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &s.bucket, Key: key}, once)
+	if err = s3Error("delete", name, err); errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+// putError adds what only a condition's answer can mean. Without one, 409 is about something else than rivals.
+func putError(name string, c Condition, err error) error {
+	conditional := c != Always()
+	if status := statusOf(err); conditional && (status == http.StatusPreconditionFailed || status == http.StatusConflict) {
+		return fmt.Errorf("put %q (%v): %w: %w", name, c, ErrPrecondition, err)
+	}
+	return s3Error("put", name, err)
+}
+
+// s3Error says in this package's words what the store answered. Only an object that is missing is ErrNotFound: a bucket
+// that is, or a proxy that knows neither, must not pass for an empty log.
+func s3Error(verb, name string, err error) error {
+	if err == nil {
+		return nil
+	}
+	switch status := statusOf(err); {
+	case status == http.StatusNotModified:
+		return fmt.Errorf("%s %q: %w", verb, name, ErrNotModified)
+	case status == http.StatusNotFound && missingObject(err):
+		return fmt.Errorf("%s %q: %w: %w", verb, name, ErrNotFound, err)
+	case status == http.StatusForbidden:
+		return fmt.Errorf("%s %q: %w (s3 answers so for an absent name, too, where the caller may not list the bucket): %w",
+			verb, name, ErrAccessDenied, err)
+	default:
+		return fmt.Errorf("objstore: %s %q: %w", verb, name, err)
+	}
+}
+
+func missingObject(err error) bool {
+	var api smithy.APIError
+	if !errors.As(err, &api) {
+		return false
+	}
+	return api.ErrorCode() == "NoSuchKey" || api.ErrorCode() == "NotFound"
+}
+
+// statusOf is the HTTP status of an answer that is an error, 0 if there was no answer.
+func statusOf(err error) int {
+	var response *smithyhttp.ResponseError
+	if errors.As(err, &response) && response.Response != nil && response.Response.Response != nil {
+		return response.HTTPStatusCode()
+	}
+	return 0
+}
+
+// errorDate is the store's clock in an answer that is an error.
+func errorDate(err error) time.Time {
+	var response *smithyhttp.ResponseError
+	if !errors.As(err, &response) || response.Response == nil || response.Response.Response == nil {
+		return time.Time{}
+	}
+	date, _ := http.ParseTime(response.Response.Header.Get("Date"))
+	return date
+}
