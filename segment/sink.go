@@ -1,0 +1,65 @@
+package segment
+
+import (
+	"sync"
+
+	"github.com/cockroachdb/pebble/v2/objstorage"
+)
+
+const sinkChunk = 1 << 20
+
+var sinkChunks = sync.Pool{New: func() any { return new([sinkChunk]byte) }}
+
+// sink takes a table's bytes as they come. Chunks instead of one growing
+// slice: growing copies everything several times and leaves garbage as large
+// as the table.
+type sink struct {
+	chunks []*[sinkChunk]byte
+	used   int // of the last chunk
+	done   []byte
+}
+
+var _ objstorage.Writable = (*sink)(nil)
+
+// Write implements objstorage.Writable.
+func (s *sink) Write(p []byte) error {
+	for len(p) > 0 {
+		if len(s.chunks) == 0 || s.used == sinkChunk {
+			s.chunks, s.used = append(s.chunks, sinkChunks.Get().(*[sinkChunk]byte)), 0
+		}
+		n := copy(s.chunks[len(s.chunks)-1][s.used:], p)
+		s.used += n
+		p = p[n:]
+	}
+	return nil
+}
+
+// Finish implements objstorage.Writable.
+func (s *sink) Finish() error {
+	if len(s.chunks) == 0 {
+		return nil
+	}
+	b := make([]byte, 0, (len(s.chunks)-1)*sinkChunk+s.used)
+	for i, c := range s.chunks {
+		n := sinkChunk
+		if i == len(s.chunks)-1 {
+			n = s.used
+		}
+		b = append(b, c[:n]...)
+	}
+	s.done = b
+	s.release()
+	return nil
+}
+
+// Abort implements objstorage.Writable.
+func (s *sink) Abort() { s.release() }
+
+func (s *sink) release() {
+	for _, c := range s.chunks {
+		sinkChunks.Put(c)
+	}
+	s.chunks = nil
+}
+
+func (s *sink) bytes() []byte { return s.done }
