@@ -1,0 +1,247 @@
+package compact
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+
+	"github.com/logdb-go/logdb/listing"
+	"github.com/logdb-go/logdb/logdb/internal/view"
+	"github.com/logdb-go/logdb/segment"
+)
+
+// Merge reads the inputs, tables of one segment in concatenation order, and
+// hands the same entries to emit as tables sorted by key, one after the other:
+// the object's bytes, which are emit's to keep, and what the manifest says of
+// them. out is asked for the options of every output; compression and base time
+// are Merge's to choose.
+//
+// An output ends before the key that would take it above maxBytes, estimated
+// from how well the entries compressed so far. The entries of a key that exceeds
+// maxBytes alone are spread over outputs, which end where an input does.
+//
+// Inputs are read once, front to back. In memory are one output, the listing of
+// its keys, and of every input its tail and the window that is being read.
+// An error of emit, or of a read, ends the merge; what was emitted until then is
+// complete in itself, but only all outputs together replace the inputs.
+func Merge(ctx context.Context, store *view.Store, inputs []segment.Table, out func() segment.WriterOptions, maxBytes int64, emit func(data []byte, t segment.Table) error) (err error) {
+	if len(inputs) == 0 {
+		return nil
+	}
+	m := &merger{ctx: ctx, out: out, maxBytes: maxBytes, emit: emit, baseMs: inputs[0].FirstMs}
+	defer func() {
+		if e := m.close(); err == nil {
+			err = e
+		}
+	}()
+	for i := range inputs {
+		m.baseMs = min(m.baseMs, inputs[i].FirstMs)
+		m.size.observe(inputs[i].Size, rawTable(&inputs[i]))
+	}
+	if err := m.open(store, inputs); err != nil {
+		return err
+	}
+	return m.run()
+}
+
+type merger struct {
+	ctx      context.Context
+	out      func() segment.WriterOptions
+	emit     func(data []byte, t segment.Table) error
+	maxBytes int64
+	baseMs   int64
+	size     estimate
+
+	inputs  []*input
+	rows    rowHeap
+	pending []piece // the next key's, read and not yet in an output
+	row     []byte
+}
+
+// piece is the entries of one key in one input.
+type piece struct {
+	in  *input
+	key []byte // the same slice in all pieces of a key
+	row listing.Listing
+}
+
+func (m *merger) open(store *view.Store, tables []segment.Table) error {
+	for i := range tables {
+		in, err := openInput(m.ctx, store, &tables[i], i)
+		if in != nil {
+			m.inputs = append(m.inputs, in)
+		}
+		if err != nil {
+			return err
+		}
+		if err := m.rows.add(in); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (m *merger) close() error {
+	var first error
+	for _, in := range m.inputs {
+		if err := in.close(); err != nil && first == nil {
+			first = err
+		}
+	}
+	return first
+}
+
+func (m *merger) run() error {
+	for {
+		pieces, err := m.nextOutput()
+		if err != nil {
+			return err
+		}
+		if len(pieces) == 0 {
+			break
+		}
+		if err := m.write(pieces); err != nil {
+			return err
+		}
+	}
+	for _, in := range m.inputs {
+		if err := in.finished(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// nextOutput decides from listings alone what the next output holds: in a
+// table they precede the entries they sum up.
+func (m *merger) nextOutput() ([]piece, error) {
+	var pieces []piece
+	raw := int64(0)
+	for {
+		if len(m.pending) == 0 {
+			key, err := m.nextKey()
+			if err != nil {
+				return nil, err
+			}
+			m.pending = key
+		}
+		n := 0
+		for _, p := range m.pending {
+			n += int(rawPiece(p))
+		}
+		switch {
+		case len(m.pending) == 0:
+			return pieces, nil
+		case m.size.of(raw+int64(n)) <= m.maxBytes:
+			pieces, m.pending = append(pieces, m.pending...), nil
+			raw += int64(n)
+		case len(pieces) > 0:
+			return pieces, nil
+		default:
+			return m.cutKey(), nil
+		}
+	}
+}
+
+// cutKey takes as many pieces of a key as fit, and one at least.
+func (m *merger) cutKey() []piece {
+	n, raw := 1, rawPiece(m.pending[0])
+	for ; n < len(m.pending); n++ {
+		raw += rawPiece(m.pending[n])
+		if m.size.of(raw) > m.maxBytes {
+			break
+		}
+	}
+	cut := m.pending[:n]
+	m.pending = m.pending[n:]
+	return cut
+}
+
+// nextKey returns the pieces of the smallest key not yet seen, in
+// concatenation order.
+func (m *merger) nextKey() ([]piece, error) {
+	var pieces []piece
+	for m.rows.len() > 0 {
+		in := m.rows.first()
+		if len(pieces) > 0 && !bytes.Equal(in.rows.Key(), pieces[0].key) {
+			break
+		}
+		var key []byte
+		if len(pieces) > 0 {
+			key = pieces[0].key
+		} else {
+			key = bytes.Clone(in.rows.Key())
+		}
+		pieces = append(pieces, piece{in: in, key: key, row: in.rows.Listing()})
+		if err := m.rows.advance(); err != nil {
+			return nil, err
+		}
+	}
+	return pieces, nil
+}
+
+func (m *merger) write(pieces []piece) error {
+	o := m.out()
+	o.Compression, o.BaseMs = segment.Zstd, m.baseMs
+	w := segment.NewWriter(o)
+	err := m.fill(w, pieces)
+	data, table, finishErr := w.Finish()
+	if err == nil {
+		err = finishErr
+	}
+	if err != nil {
+		return fmt.Errorf("compact: build table: %w", err)
+	}
+	m.size.observe(table.Size, rawTable(&table))
+	if err := m.emit(data, table); err != nil {
+		return fmt.Errorf("compact: emit table %s: %w", table.Name(), err)
+	}
+	return nil
+}
+
+func (m *merger) fill(w *segment.Writer, pieces []piece) error {
+	for i := 0; i < len(pieces); {
+		first := i
+		row := pieces[i].row
+		for i++; i < len(pieces) && bytes.Equal(pieces[i].key, pieces[first].key); i++ {
+			row.Merge(pieces[i].row)
+		}
+		m.row = listing.Append(m.row[:0], row)
+		if err := w.AddListing(pieces[first].key, m.row); err != nil {
+			return err
+		}
+	}
+	for i := range pieces {
+		if err := m.ctx.Err(); err != nil {
+			return err
+		}
+		if err := pieces[i].in.copyTo(w, &pieces[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rowBytes is about what a listing row, or the frame of an entry, takes before
+// compression beside its key and value.
+const rowBytes = 24
+
+func rawPiece(p piece) int64 {
+	n := p.row.Records + p.row.Control
+	return int64(n+1)*int64(len(p.key)+rowBytes) + int64(p.row.ValueBytes)
+}
+
+func rawTable(t *segment.Table) int64 {
+	return int64(t.KeyBytes+t.ValueBytes) + int64(t.Records+t.Keys)*rowBytes
+}
+
+// estimate predicts the size of a table from what goes into it. It begins with
+// what the inputs took and goes on with what the outputs take.
+type estimate struct{ bytes, raw float64 }
+
+func (e *estimate) observe(bytes, raw int64) {
+	e.bytes += float64(bytes)
+	e.raw += float64(raw)
+}
+
+func (e *estimate) of(raw int64) int64 { return int64(e.bytes / e.raw * float64(raw)) }
