@@ -36,11 +36,11 @@ func (w *fileWalk) walk(folder string) bool {
 		return w.fail(err)
 	}
 	entries, err := os.ReadDir(w.bucket.path(folder))
-	if errors.Is(err, fs.ErrNotExist) {
-		return true // a bucket without objects, or a folder that went away meanwhile
+	if err = storeError(err); errors.Is(err, ErrNotFound) {
+		return true // a bucket without objects, a prefix that is none, or a folder that went away meanwhile
 	}
 	if err != nil {
-		return w.fail(storeError(err))
+		return w.fail(err)
 	}
 	// A folder sorts by the slash that follows its name: "a.b" comes before "a/b", which comes before "a0".
 	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return strings.Compare(sortName(a), sortName(b)) })

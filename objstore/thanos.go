@@ -226,8 +226,11 @@ func (t *asThanos) Get(ctx context.Context, name string) (io.ReadCloser, error) 
 func (t *asThanos) GetRange(ctx context.Context, name string, off, length int64) (io.ReadCloser, error) {
 	if length >= 0 {
 		data, err := t.bucket.GetRange(ctx, name, off, length)
+		if err == nil {
+			return thanos.NopCloserWithSize(bytes.NewReader(data)), nil
+		}
 		if !errors.Is(err, io.ErrUnexpectedEOF) {
-			return thanos.NopCloserWithSize(bytes.NewReader(data)), err
+			return nil, err
 		}
 	}
 	attributes, err := t.Attributes(ctx, name)

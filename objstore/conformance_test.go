@@ -1,0 +1,75 @@
+package objstore_test
+
+import (
+	"os"
+	"testing"
+
+	thanos "github.com/thanos-io/objstore"
+
+	"github.com/logdb-go/logdb/objstore"
+	"github.com/logdb-go/logdb/objstore/objstoretest"
+)
+
+func openFile(t *testing.T, dir string) *objstore.File {
+	t.Helper()
+	b, err := objstore.NewFile(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func TestConformance(t *testing.T) {
+	buckets := map[string]func(t *testing.T) objstore.Bucket{
+		"mem":  func(*testing.T) objstore.Bucket { return objstore.NewMem() },
+		"file": func(t *testing.T) objstore.Bucket { return openFile(t, t.TempDir()) },
+		"file in a folder yet to be made": func(t *testing.T) objstore.Bucket {
+			return openFile(t, t.TempDir()+"/not/there/yet")
+		},
+		"prefix": func(*testing.T) objstore.Bucket { return objstore.WithPrefix(objstore.NewMem(), "some/folder/") },
+		"prefix of file": func(t *testing.T) objstore.Bucket {
+			return objstore.WithPrefix(openFile(t, t.TempDir()), "logs/one")
+		},
+		"meter": func(*testing.T) objstore.Bucket { return objstore.NewMeter(objstore.NewMem()) },
+	}
+	for name, open := range buckets {
+		t.Run(name, func(t *testing.T) { objstoretest.Conformance(t, open) })
+	}
+}
+
+// TestConformanceOfServer runs the suite against a real server, under a fresh prefix for each promise.
+// LOGDB_S3_URL names it, s3://bucket/prefix?endpoint=http://127.0.0.1:9000&path_style=1&region=us-east-1 for one; the
+// bucket must exist and the AWS_* variables must open it.
+func TestConformanceOfServer(t *testing.T) {
+	b := openServer(t)
+	objstoretest.Conformance(t, func(t *testing.T) objstore.Bucket { return freshPrefix(t, b) })
+}
+
+func openServer(t *testing.T) objstore.Bucket {
+	t.Helper()
+	url := os.Getenv("LOGDB_S3_URL")
+	if url == "" {
+		t.Skip("LOGDB_S3_URL names no server")
+	}
+	b, err := objstore.Open(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func freshPrefix(t *testing.T, b objstore.Bucket) objstore.Bucket {
+	return objstore.WithPrefix(b, "conformance-"+objstore.NewID().String())
+}
+
+func TestThanosAcceptance(t *testing.T) {
+	t.Run("mem", func(t *testing.T) { thanos.AcceptanceTest(t, objstore.AsThanos(objstore.NewMem())) })
+	t.Run("file", func(t *testing.T) { thanos.AcceptanceTest(t, objstore.AsThanos(openFile(t, t.TempDir()))) })
+	t.Run("prefix in a thanos prefix", func(t *testing.T) {
+		b := objstore.AsThanos(objstore.WithPrefix(objstore.NewMem(), "ours"))
+		thanos.AcceptanceTest(t, thanos.NewPrefixedBucket(b, "theirs"))
+	})
+	t.Run("server", func(t *testing.T) {
+		thanos.AcceptanceTest(t, objstore.AsThanos(freshPrefix(t, openServer(t))))
+	})
+}
