@@ -155,6 +155,15 @@ func NewSeal(h Header, metadata []byte) Frame {
 	return Frame(b)
 }
 
+// stampPad builds a pad in place. It says where the sequences stand and that the epoch's files with a number below
+// closedBelow were closed and synced.
+func (f Frame) stampPad(first, closedBelow uint64) {
+	appendFrameHeader(f[:0], frameHeaderSize, Header{Kind: Pad, First: first, Segment: closedBelow}, 0)
+}
+
+// closedBelow undoes stampPad.
+func (f Frame) closedBelow() uint64 { return f.Header().Segment }
+
 // Stamp sets sequence, time and segment in place. Nobody else may read or write
 // the frame meanwhile.
 func (f Frame) Stamp(first uint64, timeMs int64, segment, segmentStart uint64) {
@@ -287,8 +296,7 @@ func (f Frame) validateRecords(off int) error {
 	return nil
 }
 
-// checkTLVs checks structure and refuses unknown even types. Type 1 is the only
-// known one, so every even type is unknown.
+// checkTLVs checks structure and refuses what must be understood and is not: every even type, for none is known yet.
 func checkTLVs(b []byte) error {
 	for len(b) > 0 {
 		typ, _, rest, err := cutTLV(b)
