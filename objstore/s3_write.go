@@ -70,13 +70,20 @@ func (s *S3) Delete(ctx context.Context, name string) error {
 	return err
 }
 
-// putError adds what only a condition's answer can mean. Without one, 409 is about something else than rivals.
+// putError adds what only a condition's answer can mean. Without one, 409 is about something else than rivals, and 404
+// about something else than the object.
 func putError(name string, c Condition, err error) error {
-	conditional := c != Always()
-	if status := statusOf(err); conditional && (status == http.StatusPreconditionFailed || status == http.StatusConflict) {
+	_, match := c.Match()
+	status := statusOf(err)
+	refused := status == http.StatusPreconditionFailed || status == http.StatusConflict
+	switch {
+	case refused && (match || c.Absent()):
 		return fmt.Errorf("put %q (%v): %w: %w", name, c, ErrPrecondition, err)
+	case status == http.StatusNotFound && !match:
+		return fmt.Errorf("objstore: put %q (%v): %w", name, c, err)
+	default:
+		return s3Error("put", name, err)
 	}
-	return s3Error("put", name, err)
 }
 
 // s3Error says in this package's words what the store answered. Only an object that is missing is ErrNotFound: a bucket
@@ -98,12 +105,10 @@ func s3Error(verb, name string, err error) error {
 	}
 }
 
+// missingObject insists on the store's own word: the SDK makes up another code where a 404 has no body that it can read.
 func missingObject(err error) bool {
 	var api smithy.APIError
-	if !errors.As(err, &api) {
-		return false
-	}
-	return api.ErrorCode() == "NoSuchKey" || api.ErrorCode() == "NotFound"
+	return errors.As(err, &api) && api.ErrorCode() == "NoSuchKey"
 }
 
 // statusOf is the HTTP status of an answer that is an error, 0 if there was no answer.
