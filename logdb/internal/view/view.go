@@ -121,5 +121,16 @@ func tableError(t *segment.Table, err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("view: read table %s: %w", t.Name(), err)
+	return &TableError{Table: t.Name(), Err: err}
 }
+
+// TableError says which table a read failed at.
+type TableError struct {
+	Table string // object name
+	Err   error
+}
+
+func (e *TableError) Error() string { return fmt.Sprintf("view: read table %s: %v", e.Table, e.Err) }
+
+// Unwrap returns what the read met.
+func (e *TableError) Unwrap() error { return e.Err }

@@ -1,0 +1,254 @@
+package logdb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/logdb-go/logdb/listing"
+	"github.com/logdb-go/logdb/objstore"
+	"github.com/logdb-go/logdb/segment"
+)
+
+// flusher is the goroutine that turns sealed memtables into tables in the
+// bucket, oldest first. It may run ahead of the log: what it puts is named by
+// nothing until the shipper or the installer names it.
+type flusher struct {
+	db    *LogDb
+	kick  chan struct{}
+	built chan *generation // to the installer, in order
+	table uint64           // number of the next table of this epoch
+}
+
+func (f *flusher) run() {
+	var last *generation
+	for {
+		g := f.nextAfter(last)
+		if g == nil {
+			select {
+			case <-f.db.stop.Done():
+				return
+			case <-f.kick:
+			}
+			continue
+		}
+		if !closed(g.uploaded) {
+			if err := f.build(g); err != nil {
+				f.db.fail(err)
+				return
+			}
+			f.db.opts.hooks.at("flush: uploaded")
+			close(g.uploaded)
+		}
+		select {
+		case f.built <- g:
+		case <-f.db.stop.Done():
+			return
+		}
+		last = g
+	}
+}
+
+// nextAfter returns the generation after last that the shipper has decided.
+func (f *flusher) nextAfter(last *generation) *generation {
+	gens := f.db.state.generations()
+	if last != nil {
+		for i, g := range gens {
+			if g == last {
+				gens = gens[i+1:]
+				break
+			}
+		}
+	}
+	if len(gens) == 0 || gens[0] == last || !closed(gens[0].decided) {
+		return nil
+	}
+	return gens[0]
+}
+
+// build puts the tables of both parts of a generation: what lies in data
+// objects, and what a tables object will name.
+func (f *flusher) build(g *generation) (err error) {
+	if g.mem == nil {
+		return nil
+	}
+	if g.tables, err = f.put(g, g.start, g.cut); err != nil {
+		return err
+	}
+	g.late, err = f.put(g, g.cut, g.end)
+	return err
+}
+
+// put writes the records in [lo, hi) as one table: listing rows first, then
+// the entries in the same order.
+func (f *flusher) put(g *generation, lo, hi uint64) ([]segment.Table, error) {
+	sorted := g.mem.FlushRange(lo, hi)
+	w := segment.NewWriter(f.options(g))
+	empty := true
+	var row []byte
+	for sorted.Next() {
+		empty = false
+		row = listing.Append(row[:0], sorted.Listing())
+		if err := w.AddListing(sorted.Key(), row); err != nil {
+			return nil, err
+		}
+	}
+	if empty {
+		return nil, nil
+	}
+	for sorted.Rewind(); sorted.Next(); {
+		for it := sorted.Entries(); it.Next(); {
+			if err := w.Add(sorted.Key(), it.Sequence(), it.TimeMs(), 0, it.Value()); err != nil {
+				return nil, err
+			}
+		}
+	}
+	body, t, err := w.Finish()
+	if err != nil {
+		return nil, err
+	}
+	return []segment.Table{t}, f.upload(body, t)
+}
+
+func (f *flusher) options(g *generation) segment.WriterOptions {
+	f.table++
+	return segment.WriterOptions{
+		Log: f.db.logID, ID: segment.TableID{Epoch: f.db.epoch, N: f.table}, Nonce: objstore.NewID(),
+		Segment: g.segment, BaseMs: g.mem.FirstMs(), Compression: segment.MinLZ,
+	}
+}
+
+func (f *flusher) upload(body []byte, t segment.Table) error {
+	return putTable(f.db.stop, f.db.bucket, f.db.store.Cache, f.db.logID, body, t, f.db.retry("flush"))
+}
+
+// putTable puts a table under its name until it is there. Only this epoch
+// gives out the name, so what else lies there is an error.
+func putTable(ctx context.Context, b objstore.Bucket, cache *segment.Cache, log objstore.ID, body []byte, t segment.Table, retry *retry) error {
+	for {
+		err := retry.attempt(ctx, len(body), func(ctx context.Context) error {
+			_, err := b.Put(ctx, t.Name(), body, objstore.IfAbsent())
+			return err
+		})
+		if err == nil {
+			return nil
+		}
+		if errors.Is(err, objstore.ErrPrecondition) {
+			r, err := cache.Open(ctx, b, log, t) // compares log, table id and nonce
+			if err == nil {
+				return r.Close()
+			}
+			if errors.Is(err, objstore.ErrCorrupt) {
+				return fmt.Errorf("logdb: table name is taken by somebody else: %w", err)
+			}
+		}
+		if err := retry.pause(ctx, t.Name(), err); err != nil {
+			return err
+		}
+	}
+}
+
+// install is the goroutine that moves generations into the manifest: in
+// sequence order, one at a time, and only when every object of them landed.
+func (d *LogDb) install() {
+	for {
+		var g *generation
+		select {
+		case <-d.stop.Done():
+			return
+		case g = <-d.flusher.built:
+		}
+		select {
+		case <-d.stop.Done():
+			return
+		case <-g.landed:
+		}
+		if err := d.installGeneration(g); err != nil {
+			d.fail(err)
+			return
+		}
+	}
+}
+
+func (d *LogDb) installGeneration(g *generation) error {
+	begun := time.Now()
+	before := d.state.manifest()
+	m, err := d.keeper.edit(d.stop, func(m *segment.Manifest) error { return flushEdit(m, g) })
+	if err != nil {
+		return err
+	}
+	d.opts.hooks.at("flush: named")
+	d.state.install(m, g)
+	d.shipper.unflushed.Add(-int64(g.objects))
+	d.flushed.advance(g.end)
+	d.collector.removedWAL(before, m)
+	wake(d.freed)
+	wake(d.maintainer.kick)
+	if d.committer.log != nil {
+		if err := d.committer.log.Trim(m.Flushed); err != nil {
+			return err
+		}
+	}
+	d.opts.Events.emit(d.opts.Events.Flushed, Event{
+		Name: "tables", Segment: g.segment, Range: Between(g.start, g.end), Bytes: tableBytes(g.tables) + tableBytes(g.late),
+		Duration: time.Since(begun),
+	})
+	return nil
+}
+
+func tableBytes(tables []segment.Table) (n int64) {
+	for _, t := range tables {
+		n += t.Size
+	}
+	return n
+}
+
+// flushEdit moves the manifest's flushed over one generation. Tables, flushed,
+// the seal and where recovery starts move together.
+func flushEdit(m *segment.Manifest, g *generation) error {
+	if m.Flushed >= g.end && (g.seal == nil || sealedOrGone(m, g.segment)) {
+		return errDone
+	}
+	if m.Flushed != g.start {
+		return fmt.Errorf("logdb: flush of [%d,%d) onto a manifest flushed to %d", g.start, g.end, m.Flushed)
+	}
+	s := segmentOf(m, g)
+	for _, t := range append(append([]segment.Table(nil), g.tables...), g.late...) {
+		s.Tables = append(s.Tables, t)
+		s.Records += t.Records
+		s.Bytes += t.KeyBytes + t.ValueBytes
+		s.LastMs = max(s.LastMs, t.LastMs)
+		m.LastMs = max(m.LastMs, t.LastMs)
+	}
+	m.Flushed = g.end
+	if g.seal != nil {
+		h := g.seal.Header()
+		s.Sealed, s.End, s.SealedMs, s.Metadata = true, g.end, h.TimeMs, g.seal.Metadata()
+		m.LastMs = max(m.LastMs, h.TimeMs)
+	}
+	m.ReplayEpoch, m.ReplayNumber = g.after.Epoch, g.after.Number
+	m.OldestEpoch, m.OldestNumber = m.ReplayEpoch, m.ReplayNumber
+	return nil
+}
+
+// segmentOf returns the manifest's entry for the generation's segment, which
+// is its last, or a new one.
+func segmentOf(m *segment.Manifest, g *generation) *segment.Segment {
+	if n := len(m.Segments); n == 0 || m.Segments[n-1].ID < g.segment {
+		m.Segments = append(m.Segments, segment.Segment{
+			ID: g.segment, Start: g.segmentStart, OpenedMs: g.segmentOpenedMs, LastMs: g.segmentOpenedMs,
+		})
+		m.NextSegment = max(m.NextSegment, g.segment+1)
+	}
+	return &m.Segments[len(m.Segments)-1]
+}
+
+func sealedOrGone(m *segment.Manifest, id uint64) bool {
+	for i := range m.Segments {
+		if m.Segments[i].ID == id {
+			return m.Segments[i].Sealed
+		}
+	}
+	return id < m.NextSegment
+}

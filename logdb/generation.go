@@ -1,0 +1,212 @@
+package logdb
+
+import (
+	"sync"
+	"time"
+
+	"github.com/logdb-go/logdb/logdb/internal/memtable"
+	"github.com/logdb-go/logdb/logdb/internal/view"
+	"github.com/logdb-go/logdb/segment"
+	"github.com/logdb-go/logdb/wal"
+)
+
+// generation is one memtable on its way to the bucket: the sequences
+// [start, end) of one segment. Generations tile the sequence space above the
+// manifest's flushed, without gaps between them.
+//
+// A generation is filled by the committer, then sealed; the shipper puts its
+// frames into WAL objects; the flusher puts it into tables; when both are in
+// the bucket the installer moves it into the manifest. Each hand-over is a
+// channel that the one who is done closes.
+type generation struct {
+	segment, segmentStart, start uint64
+	mem                          *memtable.Table // nil where only a seal, or adopted tables
+	segmentOpenedMs              int64
+	born                         time.Time // of this memtable, on the monotonic clock
+	first                        uint64    // ordinal of its first frame, over the writer's life
+
+	// Guarded by state.mu until sealed, constant afterwards.
+	frames []wal.Frame // batches, then at most one seal
+	bytes  int64       // of frames
+	end    uint64
+	sealed bool
+	seal   wal.Frame // the generation is the last of its segment
+
+	// Set by the shipper before it closes the channel.
+	cut     uint64        // [start, cut) lies in data objects, [cut, end) in a tables object
+	named   bool          // there is such a tables object
+	decided chan struct{} // cut is final
+	after   wal.Position  // where recovery starts once this generation is installed
+	objects int           // WAL objects that it took
+	landed  chan struct{} // every object is in the bucket
+
+	// Set by the flusher before it closes the channel. Recovered generations
+	// that the log already named have them from the start.
+	tables   []segment.Table // of [start, cut)
+	late     []segment.Table // of [cut, end), named by the tables object
+	uploaded chan struct{}
+}
+
+func newGeneration(s activeSegment, start, ordinal uint64) *generation {
+	return &generation{
+		segment: s.id, segmentStart: s.start, segmentOpenedMs: s.opened.UnixMilli(),
+		start: start, end: start, born: time.Now(), first: ordinal,
+		mem:     memtable.New(s.id, s.start, start),
+		decided: make(chan struct{}), landed: make(chan struct{}), uploaded: make(chan struct{}),
+	}
+}
+
+// parts are what a view reads of the generation.
+func (g *generation) parts() []view.Part {
+	if g.mem != nil {
+		return []view.Part{{Mem: g.mem, Lo: g.start, Hi: ^uint64(0)}}
+	}
+	return tableParts(g.late)
+}
+
+func tableParts(tables []segment.Table) []view.Part {
+	parts := make([]view.Part, len(tables))
+	for i := range tables {
+		parts[i] = view.Part{Table: &tables[i], Lo: tables[i].Start, Hi: tables[i].End}
+	}
+	return parts
+}
+
+// closed reports whether a hand-over has happened.
+func closed(c chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+// state is what the writer's goroutines share: the newest manifest and the
+// generations above it. Changing it publishes a new view.
+type state struct {
+	store *view.Store
+	mu    struct {
+		sync.Mutex
+		manifest *segment.Manifest
+		gens     []*generation // oldest first
+	}
+	publish func(*view.View)
+}
+
+// change runs f under the lock and publishes what follows from it. f must not
+// block.
+func (s *state) change(f func(m *segment.Manifest, gens []*generation) (*segment.Manifest, []*generation)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mu.manifest, s.mu.gens = f(s.mu.manifest, s.mu.gens)
+	s.publish(buildView(s.store, s.mu.manifest, s.mu.gens))
+}
+
+// add appends a generation.
+func (s *state) add(g *generation) {
+	s.change(func(m *segment.Manifest, gens []*generation) (*segment.Manifest, []*generation) {
+		return m, append(gens[:len(gens):len(gens)], g)
+	})
+}
+
+// install replaces the oldest generation by the manifest that holds it.
+func (s *state) install(m *segment.Manifest, g *generation) {
+	s.change(func(_ *segment.Manifest, gens []*generation) (*segment.Manifest, []*generation) {
+		if len(gens) > 0 && gens[0] == g {
+			gens = gens[1:]
+		}
+		return m, gens
+	})
+}
+
+// setManifest publishes a manifest that moved for another reason than a flush.
+func (s *state) setManifest(m *segment.Manifest) {
+	s.change(func(_ *segment.Manifest, gens []*generation) (*segment.Manifest, []*generation) {
+		return m, gens
+	})
+}
+
+// generations returns those not yet installed, oldest first.
+func (s *state) generations() []*generation {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mu.gens[:len(s.mu.gens):len(s.mu.gens)]
+}
+
+func (s *state) manifest() *segment.Manifest {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mu.manifest
+}
+
+// frames returns a generation's frames from index i on, and whether it is
+// sealed. The slice is append-only, so the caller may keep it.
+func (s *state) frames(g *generation, i int) (frames []wal.Frame, sealed bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return g.frames[i:len(g.frames):len(g.frames)], g.sealed
+}
+
+// append adds a group commit's frames to the active generation.
+func (s *state) append(g *generation, frames []wal.Frame, bytes int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	g.frames = append(g.frames, frames...)
+	g.bytes += bytes
+	g.end = frames[len(frames)-1].End()
+}
+
+// seal ends a generation at end. A nil frame only rotates the memtable.
+func (s *state) seal(g *generation, end uint64, frame wal.Frame) {
+	s.change(func(m *segment.Manifest, gens []*generation) (*segment.Manifest, []*generation) {
+		if frame != nil {
+			g.frames = append(g.frames, frame)
+			g.seal = frame
+		}
+		g.end, g.sealed = end, true
+		return m, gens
+	})
+}
+
+// buildView says what is readable: the manifest's tables below its flushed,
+// then the generations.
+func buildView(store *view.Store, m *segment.Manifest, gens []*generation) *view.View {
+	v := &view.View{Store: store, TrimmedBelow: m.TrimmedBelow}
+	for i := range m.Segments {
+		v.Parts = append(v.Parts, tableParts(m.Segments[i].Tables)...)
+		v.Segments = append(v.Segments, segmentInfo(&m.Segments[i]))
+	}
+	for _, g := range gens {
+		if g.mem != nil || len(g.late) > 0 {
+			v.Parts = append(v.Parts, g.parts()...)
+		}
+		v.Segments = withGeneration(v.Segments, g)
+	}
+	return v
+}
+
+func segmentInfo(s *segment.Segment) view.SegmentInfo {
+	return view.SegmentInfo{
+		ID: s.ID, Start: s.Start, End: s.End, Sealed: s.Sealed, OpenedMs: s.OpenedMs, LastMs: s.LastMs,
+		Records: s.Records, Bytes: s.Bytes, Metadata: s.Metadata,
+	}
+}
+
+// withGeneration extends the segment list by what a generation knows. Records
+// and bytes of memtables are added when somebody asks, since they still grow.
+func withGeneration(segs []view.SegmentInfo, g *generation) []view.SegmentInfo {
+	if n := len(segs); n == 0 || segs[n-1].ID < g.segment {
+		segs = append(segs, view.SegmentInfo{ID: g.segment, Start: g.segmentStart, OpenedMs: g.segmentOpenedMs, LastMs: g.segmentOpenedMs})
+	}
+	s := &segs[len(segs)-1]
+	if g.mem == nil {
+		for _, t := range g.late {
+			s.Records, s.Bytes, s.LastMs = s.Records+t.Records, s.Bytes+t.KeyBytes+t.ValueBytes, max(s.LastMs, t.LastMs)
+		}
+	}
+	if g.seal != nil {
+		s.Sealed, s.End, s.Metadata = true, g.end, g.seal.Metadata()
+	}
+	return segs
+}

@@ -1,0 +1,176 @@
+package logdb
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// Options configure a LogDb. The zero value is a diskless log with the
+// defaults named below. Options are copied at Open.
+type Options struct {
+	// WALDir is a local directory for the write-ahead log, created when absent
+	// and locked while open. "" is diskless: the bucket is the only durable
+	// thing.
+	WALDir string
+	// Ack is what Default means for Append: Local where WALDir is set, else
+	// Remote.
+	Ack Durability
+	// Visibility is what Default means for reads: Applied (read your writes)
+	// or Remote (nothing that a crash of this machine could take back).
+	Visibility Durability
+	// Polite makes Open return *BusyError where the last writer, from another
+	// WAL directory, neither closed the log nor was silent for a minute.
+	// Without it Open fences whoever writes.
+	Polite bool
+
+	Limits    Limits
+	Memory    Memory
+	Segments  SegmentOptions
+	Retention Retention
+
+	// ShipInterval is the time between two WAL objects while nobody waits for
+	// Remote: 250 ms. Every object is a paid PUT; a reader's lag is at least
+	// this. Somebody waiting for Remote is never held back by it.
+	ShipInterval time.Duration
+	// FlushInterval bounds how long records stay in WAL objects only: 60 s.
+	FlushInterval time.Duration
+	// CollectGrace is how long an object that the log no longer names is kept
+	// for readers of an older view: 2 minutes, at least 1 minute.
+	CollectGrace time.Duration
+
+	Logger *slog.Logger     // nil: discards
+	Clock  func() time.Time // wall clock for append times and ages; nil: time.Now
+	Events EventListener
+
+	fs    vfs.FS // tests: the WAL directory's file system
+	hooks hooks  // tests: defences switched off, named steps observed
+}
+
+// Limits bound what one append may carry. A larger one fails with *LimitError
+// and nothing is written.
+type Limits struct {
+	ValueBytes int // 16 MiB
+	BatchBytes int // 16 MiB of keys and values; at most a quarter of Memory.Memtable and of Memory.Queue
+}
+
+// MaxKeyBytes is the longest key.
+const MaxKeyBytes = 64 << 10
+
+// Memory is what a LogDb may hold, in bytes. The process also holds what its
+// open iterators pin.
+type Memory struct {
+	// Memtable is the size at which the active memtable is flushed: 64 MiB. Up
+	// to four exist at once; then appends wait for the flush.
+	Memtable int64
+	// Queue and QueueRecords bound what is admitted and not yet applied: 64
+	// MiB and 1 Mi records. TryAppend fails with ErrQueueFull above them,
+	// Append waits.
+	Queue        int64
+	QueueRecords int
+	// Cache is the block cache: 256 MiB of table data, and a quarter of that
+	// again for indexes and filters.
+	Cache int64
+}
+
+// SegmentOptions say when the active segment is sealed and what is done then.
+type SegmentOptions struct {
+	Interval time.Duration // age at which it is sealed, by timer too: 1 h
+	Bytes    int64         // key and value bytes at which it is sealed: 1 GiB
+	// NoConsolidation leaves a sealed segment's tables as they were flushed:
+	// fewer bytes written, more requests per scan.
+	NoConsolidation bool
+}
+
+// Retention drops whole sealed segments that are in the bucket, oldest first.
+// A zero field is no rule; a segment goes when any rule allows it.
+type Retention struct {
+	Age     time.Duration // since the segment's last record
+	Bytes   uint64        // keep at most about this many bytes of keys and values
+	Records uint64        // keep at most about this many records
+	Before  uint64        // drop segments that end at or below this sequence
+}
+
+const (
+	keptMemtables  = 4
+	maxBatchBytes  = 256 << 20
+	flushAtObjects = 128  // unflushed WAL objects at which the memtable is flushed early
+	holdAtObjects  = 1024 // and at which appends wait
+	shipWindow     = 16   // WAL objects started above the lowest unresolved one
+)
+
+func (o Options) withDefaults() Options {
+	def := func(p *int64, v int64) {
+		if *p == 0 {
+			*p = v
+		}
+	}
+	if o.Ack == Default {
+		o.Ack = Remote
+		if o.WALDir != "" {
+			o.Ack = Local
+		}
+	}
+	if o.Visibility == Default {
+		o.Visibility = Applied
+	}
+	if o.Limits.ValueBytes == 0 {
+		o.Limits.ValueBytes = 16 << 20
+	}
+	if o.Limits.BatchBytes == 0 {
+		o.Limits.BatchBytes = 16 << 20
+	}
+	def(&o.Memory.Memtable, 64<<20)
+	def(&o.Memory.Queue, 64<<20)
+	if o.Memory.QueueRecords == 0 {
+		o.Memory.QueueRecords = 1 << 20
+	}
+	def(&o.Memory.Cache, 256<<20)
+	def(&o.Segments.Bytes, 1<<30)
+	def((*int64)(&o.Segments.Interval), int64(time.Hour))
+	def((*int64)(&o.ShipInterval), int64(250*time.Millisecond))
+	def((*int64)(&o.FlushInterval), int64(time.Minute))
+	def((*int64)(&o.CollectGrace), int64(2*time.Minute))
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+	if o.fs == nil {
+		o.fs = vfs.Default
+	}
+	return o
+}
+
+// validate reports every violation at once, each with both numbers.
+func (o Options) validate() error {
+	var errs []error
+	bad := func(wrong bool, format string, args ...any) {
+		if wrong {
+			errs = append(errs, fmt.Errorf("logdb: "+format, args...))
+		}
+	}
+	bad(o.Ack > Remote, "Ack is %v", o.Ack)
+	bad(o.Visibility != Applied && o.Visibility != Remote, "Visibility is %v, want applied or remote", o.Visibility)
+	bad(o.Limits.ValueBytes < 0, "Limits.ValueBytes is %d, want at least 0", o.Limits.ValueBytes)
+	bad(o.Limits.BatchBytes <= 0, "Limits.BatchBytes is %d, want more than 0", o.Limits.BatchBytes)
+	bad(o.Limits.BatchBytes > maxBatchBytes, "Limits.BatchBytes is %d, limit %d", o.Limits.BatchBytes, maxBatchBytes)
+	bad(int64(o.Limits.BatchBytes) > o.Memory.Memtable/4, "Limits.BatchBytes is %d, more than a quarter of Memory.Memtable (%d)", o.Limits.BatchBytes, o.Memory.Memtable)
+	bad(int64(o.Limits.BatchBytes) > o.Memory.Queue/4, "Limits.BatchBytes is %d, more than a quarter of Memory.Queue (%d)", o.Limits.BatchBytes, o.Memory.Queue)
+	bad(o.Limits.ValueBytes > o.Limits.BatchBytes, "Limits.ValueBytes is %d, more than Limits.BatchBytes (%d)", o.Limits.ValueBytes, o.Limits.BatchBytes)
+	bad(o.Memory.QueueRecords < 1, "Memory.QueueRecords is %d, want at least 1", o.Memory.QueueRecords)
+	bad(o.Memory.Cache < 1<<20, "Memory.Cache is %d, want at least %d", o.Memory.Cache, 1<<20)
+	bad(o.Segments.Bytes <= 0, "Segments.Bytes is %d, want more than 0", o.Segments.Bytes)
+	bad(o.Segments.Interval <= 0, "Segments.Interval is %v, want more than 0", o.Segments.Interval)
+	bad(o.Retention.Age < 0, "Retention.Age is %v, want at least 0", o.Retention.Age)
+	bad(o.Retention.Age > 0 && o.Retention.Age < o.Segments.Interval, "Retention.Age is %v, less than Segments.Interval (%v)", o.Retention.Age, o.Segments.Interval)
+	bad(o.Retention.Bytes > 0 && o.Retention.Bytes < uint64(max(o.Segments.Bytes, 0)), "Retention.Bytes is %d, less than Segments.Bytes (%d)", o.Retention.Bytes, o.Segments.Bytes)
+	bad(o.ShipInterval < time.Millisecond, "ShipInterval is %v, want at least %v", o.ShipInterval, time.Millisecond)
+	bad(o.FlushInterval < o.ShipInterval, "FlushInterval is %v, less than ShipInterval (%v)", o.FlushInterval, o.ShipInterval)
+	bad(o.CollectGrace < time.Minute, "CollectGrace is %v, want at least %v", o.CollectGrace, time.Minute)
+	return errors.Join(errs...)
+}

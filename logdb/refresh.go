@@ -1,0 +1,252 @@
+package logdb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/logdb-go/logdb/objstore"
+	"github.com/logdb-go/logdb/segment"
+	"github.com/logdb-go/logdb/wal"
+)
+
+const (
+	// manifestEvery is when a reader reads the manifest although no WAL object
+	// said that it moved.
+	manifestEvery = 30 * time.Second
+	// refreshBound is how long one refresh may take. Past it the numbers it was
+	// about to read may have been collected and a late fence may lie there, so
+	// what was read is thrown away. The collector's grace is longer than both.
+	refreshBound = 25 * time.Second
+)
+
+// refresher is the goroutine that keeps a reader's snapshot current. It asks
+// for the next WAL object by name until one is absent, and for the manifest
+// only when that moved: one request while nothing is new.
+type refresher struct {
+	reader *LogDbReader
+	asked  chan ask
+
+	// Owned by the goroutine (by OpenReader before it starts).
+	manifest *segment.Manifest
+	etag     string
+	asOf     time.Time // start of the manifest's last GET
+	seen     uint64    // highest manifest version in a WAL object's header
+	at       wal.Position
+	tail     tail
+	woken    []wal.Frame // batches that followers are to be told of
+	wokenAll bool
+}
+
+// ask is a refresh on demand.
+type ask struct {
+	manifest bool
+	done     chan error
+}
+
+func (r *refresher) run() {
+	interval := r.reader.opts.RefreshInterval
+	var tick <-chan time.Time
+	if interval > 0 {
+		ticker := time.NewTicker(interval)
+		defer ticker.Stop()
+		tick = ticker.C
+	}
+	for {
+		a := ask{}
+		select {
+		case <-r.reader.stop.Done():
+			return
+		case <-tick:
+		case a = <-r.asked:
+		}
+		err := r.refresh(r.reader.stop, a.manifest)
+		if a.done != nil {
+			a.done <- err
+		}
+		if err != nil && r.reader.stop.Err() == nil {
+			r.reader.opts.Logger.Warn("logdb: refresh failed, will repeat", "err", err)
+		}
+	}
+}
+
+func (r *refresher) retry() *retry {
+	o := &r.reader.opts
+	retry := newRetry("refresh", func(what, object string, err error, wait time.Duration) {
+		o.Events.emit(o.Events.Retried, Event{Name: what, Object: object, Duration: wait, Err: err})
+	})
+	retry.deniedIsFinal = true
+	return retry
+}
+
+// refresh brings the snapshot up to what the bucket holds. With manifest it
+// reads that first, whatever the WAL says.
+func (r *refresher) refresh(ctx context.Context, manifest bool) error {
+	ctx, cancel := context.WithTimeout(ctx, refreshBound)
+	defer cancel()
+	if manifest || time.Since(r.asOf) > manifestEvery {
+		if err := r.readManifest(ctx); err != nil {
+			return err
+		}
+	}
+	err := r.follow(ctx)
+	if err == nil && r.seen > r.manifest.Version {
+		err = r.readManifest(ctx)
+	}
+	r.publish()
+	return err
+}
+
+// errGap: a WAL object starts above the frontier. What lies between is in
+// tables that a newer manifest names, or not yet anywhere.
+var errGap = errors.New("logdb: gap in the WAL")
+
+// follow applies WAL objects until one is absent.
+func (r *refresher) follow(ctx context.Context) error {
+	for again := false; ; again = true {
+		var objects []wal.Object
+		from := r.at
+		next, err := walk(ctx, r.reader.bucket, from, r.retry(), func(obj wal.Object) error {
+			objects = append(objects, obj)
+			if len(objects) >= 4*walkAhead {
+				return errEnough
+			}
+			return nil
+		})
+		if err != nil && !errors.Is(err, errEnough) {
+			return err
+		}
+		if time.Since(r.asOf) > manifestEvery+refreshBound { // too long ago to trust names
+			if err := r.readManifest(ctx); err != nil {
+				return err
+			}
+			continue
+		}
+		gap := r.applyAll(objects)
+		switch {
+		case errors.Is(gap, errGap) && !again:
+			if err := r.readManifest(ctx); err != nil {
+				return err
+			}
+			continue
+		case errors.Is(gap, errGap):
+			return nil // the next refresh tries again
+		case gap != nil:
+			return gap
+		case err == nil:
+			r.at = next
+			return nil
+		}
+		r.publish() // far behind: show what there is
+	}
+}
+
+// errEnough ends a walk that has read a good piece.
+var errEnough = errors.New("enough")
+
+func (r *refresher) applyAll(objects []wal.Object) error {
+	for _, obj := range objects {
+		if err := r.apply(obj); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// apply takes one WAL object and moves the position over it.
+func (r *refresher) apply(obj wal.Object) error {
+	name := wal.ObjectName(obj.At.Epoch, obj.At.Number)
+	if obj.Log != r.manifest.Log {
+		return fmt.Errorf("%w: %s is of log %v, ours is %v", ErrForeign, name, obj.Log, r.manifest.Log)
+	}
+	if obj.Start > r.tail.end {
+		return fmt.Errorf("%w: %s starts at %d, the frontier is %d", errGap, name, obj.Start, r.tail.end)
+	}
+	r.seen = max(r.seen, obj.ManifestVersion)
+	switch obj.Kind {
+	case wal.Fence:
+		r.at = obj.Next
+		return nil
+	case wal.Tables:
+		tables, err := segment.DecodeTables(obj.Body)
+		if err != nil {
+			return &CorruptError{Object: name, Err: err}
+		}
+		r.tail.tables(tables, obj.End)
+		r.wokenAll = true
+	default:
+		frames, err := r.tail.frames(obj)
+		if err != nil {
+			return err
+		}
+		r.woken = append(r.woken, frames...)
+	}
+	r.at = wal.Position{Epoch: obj.At.Epoch, Number: obj.At.Number + 1}
+	return nil
+}
+
+// readManifest reads the manifest if it changed. An older version than the one
+// we hold, out of some cache, is refused.
+func (r *refresher) readManifest(ctx context.Context) error {
+	begun := time.Now()
+	got, err := r.retry().get(ctx, r.reader.bucket, segment.ManifestName, r.etag)
+	switch {
+	case errors.Is(err, objstore.ErrNotModified):
+		r.asOf = begun
+		return nil
+	case errors.Is(err, objstore.ErrNotFound) && r.manifest == nil:
+		return ErrNoLog
+	case errors.Is(err, objstore.ErrNotFound):
+		return fmt.Errorf("%w: the manifest is gone", ErrForeign)
+	case err != nil:
+		return err
+	}
+	m, err := segment.DecodeManifest(got.Data)
+	if err != nil {
+		return err
+	}
+	if r.manifest != nil && m.Log != r.manifest.Log {
+		return fmt.Errorf("%w: manifest of log %v, ours was %v", ErrForeign, m.Log, r.manifest.Log)
+	}
+	if r.manifest != nil && m.Version < r.manifest.Version {
+		return fmt.Errorf("logdb: manifest went back to version %d, had %d", m.Version, r.manifest.Version)
+	}
+	r.asOf, r.etag = begun, got.ETag
+	r.adopt(m)
+	return nil
+}
+
+// adopt takes a newer manifest. If its flushed has reached or passed the
+// frontier, the tail is dropped and the WAL is read on from where recovery
+// starts; otherwise only what is in tables now leaves the tail.
+func (r *refresher) adopt(m *segment.Manifest) {
+	first := r.manifest == nil
+	r.manifest = m
+	r.seen = max(r.seen, m.Version)
+	r.reader.store.Log = m.Log
+	if first || m.Flushed >= r.tail.end {
+		r.wokenAll = r.wokenAll || m.Flushed > r.tail.end
+		r.at = wal.Position{Epoch: m.ReplayEpoch, Number: m.ReplayNumber}
+		r.tail.reset(m.Flushed)
+		return
+	}
+	r.tail.drop(m.Flushed)
+}
+
+// publish makes the snapshot of what is known now and wakes followers.
+func (r *refresher) publish() {
+	if r.manifest == nil {
+		return
+	}
+	r.reader.snapshot.Store(&snapshot{
+		view:     r.tail.view(r.reader.store, r.manifest),
+		frontier: r.tail.end, version: r.manifest.Version, asOf: r.asOf,
+	})
+	if r.wokenAll {
+		r.reader.followers.wakeAll()
+	} else {
+		r.reader.followers.wake(r.woken)
+	}
+	r.woken, r.wokenAll = nil, false
+}

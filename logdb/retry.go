@@ -1,0 +1,98 @@
+package logdb
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+
+	"github.com/logdb-go/logdb/objstore"
+)
+
+// retry repeats one operation on the bucket for as long as its context lives:
+// a store that is away for an hour is an ordinary day. What is final is for
+// the caller to tell; a retry gives up only with its context.
+type retry struct {
+	what  string
+	delay *backoff.ExponentialBackOff
+	told  func(what, object string, err error, wait time.Duration)
+	// deniedIsFinal ends the repetition at a refusal: right where somebody
+	// waits for an answer, wrong for a writer whose credentials are renewed.
+	deniedIsFinal bool
+}
+
+const (
+	retryFirst   = 50 * time.Millisecond
+	retryLongest = 5 * time.Second
+	// attemptTime and attemptRate bound one attempt: a store that accepts and
+	// never answers must not hold a name for ever.
+	attemptTime = 30 * time.Second
+	attemptRate = 1 << 20 // bytes per second on top
+)
+
+func newRetry(what string, told func(what, object string, err error, wait time.Duration)) *retry {
+	b := backoff.NewExponentialBackOff()
+	b.InitialInterval, b.MaxInterval = retryFirst, retryLongest
+	b.Reset()
+	return &retry{what: what, delay: b, told: told}
+}
+
+// attempt runs f with the time that one request of that many bytes may take.
+func (r *retry) attempt(ctx context.Context, bytes int, f func(context.Context) error) error {
+	limit := attemptTime + time.Duration(bytes/attemptRate)*time.Second
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	return f(ctx)
+}
+
+// again returns a retry of the same kind for another operation.
+func (r *retry) again() *retry {
+	n := newRetry(r.what, r.told)
+	n.deniedIsFinal = r.deniedIsFinal
+	return n
+}
+
+// pause waits before the next attempt. It returns ctx's cause when ctx ends.
+func (r *retry) pause(ctx context.Context, object string, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if r.deniedIsFinal && errors.Is(err, objstore.ErrAccessDenied) {
+		return err
+	}
+	wait := r.delay.NextBackOff()
+	if r.told != nil {
+		r.told(r.what, object, err, wait)
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-timer.C:
+		return nil
+	}
+}
+
+// get reads an object, repeating what may pass. ErrNotFound and
+// ErrNotModified are answers.
+func (r *retry) get(ctx context.Context, b objstore.Reader, name, etag string) (objstore.Object, error) {
+	for {
+		var got objstore.Object
+		err := r.attempt(ctx, 0, func(ctx context.Context) (err error) {
+			if etag != "" {
+				got, err = b.GetIfChanged(ctx, name, etag)
+			} else {
+				got, err = b.Get(ctx, name)
+			}
+			return err
+		})
+		if err == nil || errors.Is(err, objstore.ErrNotFound) || errors.Is(err, objstore.ErrNotModified) {
+			return got, err
+		}
+		if err := r.pause(ctx, name, err); err != nil {
+			return got, err
+		}
+	}
+}

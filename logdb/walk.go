@@ -1,0 +1,67 @@
+package logdb
+
+import (
+	"context"
+	"errors"
+
+	"github.com/logdb-go/logdb/objstore"
+	"github.com/logdb-go/logdb/wal"
+)
+
+// walkAhead bounds how many WAL objects a walk reads at once. It starts with
+// one, so that a caught-up reader pays one request, and doubles.
+const walkAhead = 16
+
+// fetched is one WAL object that was asked for.
+type fetched struct {
+	obj wal.Object
+	err error
+}
+
+// walk reads WAL objects from a position on and gives them to f in order,
+// following fences, until a number is absent. It returns that position: what
+// a GET answers 404 may still come, so it proves no end.
+func walk(ctx context.Context, b objstore.Reader, at wal.Position, retry *retry, f func(wal.Object) error) (wal.Position, error) {
+	for ahead := 1; ; ahead = min(2*ahead, walkAhead) {
+		next := at
+		for got := range fetchAll(ctx, b, at, ahead, retry) {
+			if errors.Is(got.err, objstore.ErrNotFound) {
+				return next, nil
+			}
+			if got.err != nil {
+				return next, got.err
+			}
+			if err := f(got.obj); err != nil {
+				return next, err
+			}
+			next.Number++
+			if got.obj.Kind == wal.Fence {
+				next = got.obj.Next
+				break
+			}
+		}
+		at = next
+	}
+}
+
+// fetchAll reads n numbers from at on, at once, and yields them in order.
+func fetchAll(ctx context.Context, b objstore.Reader, at wal.Position, n int, retry *retry) func(func(fetched) bool) {
+	return func(yield func(fetched) bool) {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		results := make([]chan fetched, n)
+		for i := range results {
+			results[i] = make(chan fetched, 1)
+			name := wal.ObjectName(at.Epoch, at.Number+uint64(i))
+			go func() {
+				obj, err := readObject(ctx, b, name, retry.again())
+				results[i] <- fetched{obj, err}
+			}()
+		}
+		for _, c := range results {
+			if !yield(<-c) {
+				return
+			}
+		}
+	}
+}
