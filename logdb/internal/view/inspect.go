@@ -94,19 +94,22 @@ func (v *View) inspectTable(ctx context.Context, p *Part, key []byte, lo, hi uin
 }
 
 // A scan reads a table through a window that begins at firstWindow bytes and
-// doubles up to lastWindow.
+// doubles up to lastWindow. What remains behind a window is taken along if it is
+// not more than another one.
 const (
 	firstWindow = 64 << 10
 	lastWindow  = 8 << 20
 )
 
+// reads is how many reads a scan makes of so many bytes of blocks. There is one
+// even where the filter was wrong and there are none.
 func reads(bytes uint64) uint64 {
-	n := uint64(1)
-	covered, window := uint64(firstWindow), uint64(firstWindow)
-	for covered < bytes {
-		window = min(2*window, lastWindow)
-		covered += window
+	n := uint64(0)
+	for window := uint64(firstWindow); ; window = min(2*window, lastWindow) {
 		n++
+		if bytes <= window || bytes <= 2*window && bytes <= lastWindow {
+			return n
+		}
+		bytes -= window
 	}
-	return n
 }

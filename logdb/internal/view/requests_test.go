@@ -111,9 +111,13 @@ func TestInspectForetellsTheReads(t *testing.T) {
 		f.append("key-100", strings.Repeat("x", 1000))
 		f.flush()
 	}
+	for range 300 {
+		f.append("key-long", noise(rand.New(rand.NewPCG(8, f.next)), 10_000))
+	}
+	f.flush()
 	f.append("key-100", "in memory")
 	f.keepInMemory()
-	for _, key := range []string{"key-100", "key-007", "key-100x"} {
+	for _, key := range []string{"key-100", "key-007", "key-100x", "key-long"} {
 		f.coldCache()
 		in, err := f.view.Inspect(ctx, []byte(key), 0, f.next)
 		f.check(err)
@@ -125,7 +129,7 @@ func TestInspectForetellsTheReads(t *testing.T) {
 		again, err := f.view.Inspect(ctx, []byte(key), 0, f.next)
 		f.check(err)
 		for i, table := range again.Tables {
-			if !table.IndexInMemory || in.Tables[i].IndexInMemory || table.Name != f.view.Parts[i].Table.Name() {
+			if !table.IndexInMemory || in.Tables[i].IndexInMemory || table.Name != in.Tables[i].Name {
 				t.Errorf("%s: table %d: got %+v", key, i, table)
 			}
 			if table.FilterHit != (key != "key-100x") || table.FilterHit != (table.Blocks > 0) || table.FilterHit != (table.Bytes > 0) {

@@ -58,7 +58,7 @@ func checkResume(t *testing.T, it *Iter, o ScanOptions, got []Entry) {
 }
 
 func TestScanReturnsWhatTheModelHolds(t *testing.T) {
-	for range 8 {
+	for range 4 {
 		seed := rand.Uint64()
 		rng := rand.New(rand.NewPCG(seed, 0))
 		keys := hostileKeys()
