@@ -55,7 +55,7 @@ func (d *LogDb) append(ctx context.Context, records []Record, o AppendOptions, w
 	if err := d.room.acquire(ctx, size, len(records), wait); err != nil {
 		return Appended{}, err
 	}
-	r := newRequest()
+	r := d.queue.request()
 	r.level, r.bytes = d.level(o.Ack), size
 	r.frame = wal.AppendBatch(nil, len(records), func(i int) (key, value []byte) {
 		return records[i].Key, records[i].Value
@@ -127,7 +127,7 @@ func (d *LogDb) await(ctx context.Context, r *request) (Appended, error) {
 	}
 	a, level, taken := r.appended(), r.level, r.next > 0
 	if err == nil {
-		r.recycle()
+		d.queue.recycle(r)
 		return a, nil
 	}
 	if !taken {
@@ -198,26 +198,6 @@ const (
 	withdrawn
 )
 
-var requests = sync.Pool{New: func() any {
-	return &request{placed: make(chan struct{}, 1), done: make(chan error, 1)}
-}}
-
-func newRequest() *request { return requests.Get().(*request) }
-
-// recycle gives the request back. Only after its answer was received: nobody
-// else refers to it then.
-func (r *request) recycle() {
-	select {
-	case <-r.placed:
-	default:
-	}
-	r.frame, r.control = nil, nil
-	r.level, r.records, r.bytes = Default, 0, 0
-	r.first, r.next, r.timeMs = 0, 0, 0
-	r.state.Store(queued)
-	requests.Put(r)
-}
-
 func (r *request) take() bool     { return r.state.CompareAndSwap(queued, taken) }
 func (r *request) withdraw() bool { return r.state.CompareAndSwap(queued, withdrawn) }
 
@@ -233,9 +213,33 @@ type queue struct {
 		err     error // sticky: nothing is taken any more
 	}
 	signal chan struct{}
+	// idle is the queue's own: the channels of a request belong to the
+	// testing/synctest bubble that made them.
+	idle sync.Pool
 }
 
 func newQueue() *queue { return &queue{signal: make(chan struct{}, 1)} }
+
+func (q *queue) request() *request {
+	if r, ok := q.idle.Get().(*request); ok {
+		return r
+	}
+	return &request{placed: make(chan struct{}, 1), done: make(chan error, 1)}
+}
+
+// recycle takes a request back. Only after its answer was received: nobody
+// else refers to it then.
+func (q *queue) recycle(r *request) {
+	select {
+	case <-r.placed:
+	default:
+	}
+	r.frame, r.control = nil, nil
+	r.level, r.records, r.bytes = Default, 0, 0
+	r.first, r.next, r.timeMs = 0, 0, 0
+	r.state.Store(queued)
+	q.idle.Put(r)
+}
 
 func (q *queue) put(r *request) error {
 	q.mu.Lock()

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/logdb-go/logdb/listing"
+	"github.com/logdb-go/logdb/logdb/internal/memtable"
 	"github.com/logdb-go/logdb/objstore"
 	"github.com/logdb-go/logdb/segment"
 )
@@ -84,31 +85,38 @@ func (f *flusher) build(g *generation) (err error) {
 // the entries in the same order.
 func (f *flusher) put(g *generation, lo, hi uint64) ([]segment.Table, error) {
 	sorted := g.mem.FlushRange(lo, hi)
-	w := segment.NewWriter(f.options(g))
-	empty := true
-	var row []byte
-	for sorted.Next() {
-		empty = false
-		row = listing.Append(row[:0], sorted.Listing())
-		if err := w.AddListing(sorted.Key(), row); err != nil {
-			return nil, err
-		}
-	}
-	if empty {
+	if !sorted.Next() {
 		return nil, nil
 	}
-	for sorted.Rewind(); sorted.Next(); {
-		for it := sorted.Entries(); it.Next(); {
-			if err := w.Add(sorted.Key(), it.Sequence(), it.TimeMs(), 0, it.Value()); err != nil {
-				return nil, err
-			}
-		}
+	sorted.Rewind()
+	w := segment.NewWriter(f.options(g))
+	err := fill(w, sorted)
+	body, t, finishErr := w.Finish() // also after an error: it ends the writer's goroutine
+	if err == nil {
+		err = finishErr
 	}
-	body, t, err := w.Finish()
 	if err != nil {
 		return nil, err
 	}
 	return []segment.Table{t}, f.upload(body, t)
+}
+
+func fill(w *segment.Writer, sorted *memtable.Sorted) error {
+	var row []byte
+	for sorted.Next() {
+		row = listing.Append(row[:0], sorted.Listing())
+		if err := w.AddListing(sorted.Key(), row); err != nil {
+			return err
+		}
+	}
+	for sorted.Rewind(); sorted.Next(); {
+		for it := sorted.Entries(); it.Next(); {
+			if err := w.Add(sorted.Key(), it.Sequence(), it.TimeMs(), 0, it.Value()); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 func (f *flusher) options(g *generation) segment.WriterOptions {
