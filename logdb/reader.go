@@ -53,6 +53,7 @@ type LogDbReader struct {
 type snapshot struct {
 	view     *view.View
 	frontier uint64
+	flushed  uint64    // of the manifest
 	version  uint64    // of the manifest
 	asOf     time.Time // start of the manifest's last GET
 }

@@ -241,7 +241,7 @@ func (r *refresher) publish() {
 	}
 	r.reader.snapshot.Store(&snapshot{
 		view:     r.tail.view(r.reader.store, r.manifest),
-		frontier: r.tail.end, version: r.manifest.Version, asOf: r.asOf,
+		frontier: r.tail.end, flushed: r.manifest.Flushed, version: r.manifest.Version, asOf: r.asOf,
 	})
 	if r.wokenAll {
 		r.reader.followers.wakeAll()

@@ -1,0 +1,60 @@
+package logdb
+
+import (
+	"github.com/logdb-go/logdb/objstore"
+	"github.com/logdb-go/logdb/segment"
+)
+
+// Metrics is what a LogDb or a LogDbReader has done since it was opened, and
+// where it stands. The maps belong to the caller.
+type Metrics struct {
+	// Requests to the bucket by kind: get, get_range, list, put, delete. A
+	// store bills put and list as the dear ones.
+	Requests map[string]uint64
+	// RequestBytes by kind: bodies received by get and get_range, sent by put.
+	RequestBytes map[string]uint64
+	// RequestErrors by kind and outcome, such as put/precondition or
+	// get/not_found. Many are answers and no failures: a look for new records
+	// ends with a get/not_found.
+	RequestErrors map[string]uint64
+
+	Cache CacheMetrics
+
+	// Exclusive sequences: everything below is applied, local, remote, in
+	// tables. Of a reader, all but Flushed are its frontier.
+	Applied, Local, Remote, Flushed uint64
+}
+
+// CacheMetrics tells how well the block cache does. Sizes are in bytes.
+type CacheMetrics struct {
+	DataBytes, DataBudget int64 // blocks of tables, unpacked
+	DataHits, DataMisses  int64
+	MetaBytes, MetaBudget int64 // indexes and filters
+	MetaHits, MetaMisses  int64
+	Tables                int64 // whose index and filter are in memory
+}
+
+// Metrics returns the counters so far. Requests under way may be counted in part.
+func (d *LogDb) Metrics() Metrics {
+	m := newMetrics(d.bucket.Counts(), d.store.Cache.Stats())
+	m.Applied, m.Local, m.Remote, m.Flushed = d.applied.get(), d.local.get(), d.remote.get(), d.flushed.get()
+	return m
+}
+
+// Metrics returns the counters so far. Requests under way may be counted in part.
+func (r *LogDbReader) Metrics() Metrics {
+	m := newMetrics(r.bucket.Counts(), r.store.Cache.Stats())
+	s := r.snapshot.Load()
+	m.Applied, m.Local, m.Remote, m.Flushed = s.frontier, s.frontier, s.frontier, s.flushed
+	return m
+}
+
+func newMetrics(c objstore.Counts, s segment.CacheStats) Metrics {
+	return Metrics{
+		Requests: c.Requests, RequestBytes: c.Bytes, RequestErrors: c.Errors,
+		Cache: CacheMetrics{
+			DataBytes: s.DataBytes, DataBudget: s.DataBudget, DataHits: s.DataHits, DataMisses: s.DataMisses,
+			MetaBytes: s.MetaBytes, MetaBudget: s.MetaBudget, MetaHits: s.Hits, MetaMisses: s.Loads, Tables: s.Tables,
+		},
+	}
+}
