@@ -13,7 +13,7 @@ const (
 	chunkTypeAt      = 6
 	chunkNumberAt    = 7
 	chunkSyncedAt    = 11
-	chunkFirstType   = 9
+	chunkFullType    = 9
 	chunkLastType    = 12
 
 	trailerBytes = 11
@@ -42,20 +42,20 @@ func recordEnd(off int64, n int) int64 {
 	return off
 }
 
-// validChunk checks the chunk at the start of b, which ends with its block at the latest; synced is the offset up to
-// which the file was synced when the chunk was written.
-func validChunk(b []byte, number uint32) (size int, synced uint64, ok bool) {
-	if len(b) < chunkHeaderBytes || b[chunkTypeAt] < chunkFirstType || b[chunkTypeAt] > chunkLastType {
-		return 0, 0, false
+// validChunk checks the chunk at the start of b, which ends with its block at the latest, and returns it, header
+// included.
+func validChunk(b []byte, number uint32) (chunk []byte, ok bool) {
+	if len(b) < chunkHeaderBytes || b[chunkTypeAt] < chunkFullType || b[chunkTypeAt] > chunkLastType {
+		return nil, false
 	}
 	if binary.LittleEndian.Uint32(b[chunkNumberAt:]) != number {
-		return 0, 0, false
+		return nil, false
 	}
-	size = chunkHeaderBytes + int(binary.LittleEndian.Uint16(b[chunkLengthAt:]))
+	size := chunkHeaderBytes + int(binary.LittleEndian.Uint16(b[chunkLengthAt:]))
 	if size > len(b) || chunkChecksum(b[chunkTypeAt:size]) != binary.LittleEndian.Uint32(b) {
-		return 0, 0, false
+		return nil, false
 	}
-	return size, binary.LittleEndian.Uint64(b[chunkSyncedAt:]), true
+	return b[:size], true
 }
 
 // chunkChecksum is the masked CRC32C of the record format.
@@ -67,20 +67,29 @@ func chunkChecksum(b []byte) uint32 {
 // chunksEnd walks the chunks of a block from i; torn is whether it met one that is not valid, at end.
 func chunksEnd(block []byte, i int, number uint32) (end int, torn bool) {
 	for i+chunkHeaderBytes <= len(block) {
-		n, _, ok := validChunk(block[i:], number)
+		chunk, ok := validChunk(block[i:], number)
 		if !ok {
 			return i, true
 		}
-		i += n
+		i += len(chunk)
 	}
 	return i, len(block) < chunkBlockBytes
 }
 
-// maxSynced returns the highest synced offset that any valid chunk in b claims, wherever it starts.
-func maxSynced(b []byte, number uint32) (synced uint64) {
+// syncedClaim returns the highest offset that any valid chunk in b, wherever it starts, says was synced before it was
+// written: in its header, or in the pad that it holds.
+func syncedClaim(b []byte, number uint32) (synced uint64) {
 	for i := range b {
-		if _, s, ok := validChunk(b[i:], number); ok {
-			synced = max(synced, s)
+		chunk, ok := validChunk(b[i:], number)
+		if !ok {
+			continue
+		}
+		synced = max(synced, binary.LittleEndian.Uint64(chunk[chunkSyncedAt:]))
+		if chunk[chunkTypeAt] != chunkFullType {
+			continue
+		}
+		if f, _, err := DecodeFrame(chunk[chunkHeaderBytes:]); err == nil && f.kind() == Pad {
+			synced = max(synced, f.syncedBytes())
 		}
 	}
 	return synced

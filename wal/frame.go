@@ -155,14 +155,15 @@ func NewSeal(h Header, metadata []byte) Frame {
 	return Frame(b)
 }
 
-// stampPad builds a pad in place. It says where the sequences stand and that the epoch's files with a number below
-// closedBelow were closed and synced.
-func (f Frame) stampPad(first, closedBelow uint64) {
-	appendFrameHeader(f[:0], frameHeaderSize, Header{Kind: Pad, First: first, Segment: closedBelow}, 0)
+// stampPad builds a pad in place. It says where the sequences stand, that the epoch's files with a number below
+// closedBelow were closed and synced, and that so many bytes of its own file were synced.
+func (f Frame) stampPad(first, closedBelow, syncedBytes uint64) {
+	h := Header{Kind: Pad, First: first, Segment: closedBelow, SegmentStart: syncedBytes}
+	appendFrameHeader(f[:0], frameHeaderSize, h, 0)
 }
 
-// closedBelow undoes stampPad.
 func (f Frame) closedBelow() uint64 { return f.Header().Segment }
+func (f Frame) syncedBytes() uint64 { return f.Header().SegmentStart }
 
 // Stamp sets sequence, time and segment in place. Nobody else may read or write
 // the frame meanwhile.

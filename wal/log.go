@@ -97,7 +97,6 @@ func (l *Log) Append(f Frame, sync bool) error {
 	if f.first() < l.mu.end || f.End() < f.first() {
 		return fmt.Errorf("wal: append frame [%d, %d): want it at or above %d", f.first(), f.End(), l.mu.end)
 	}
-	l.mu.end = f.End()
 	return l.writeLocked(f, sync)
 }
 
@@ -108,14 +107,16 @@ func (l *Log) Sync() error {
 	if l.mu.err != nil {
 		return l.mu.err
 	}
-	return l.padLocked()
+	return l.padLocked(true)
 }
 
-// padLocked appends a pad with a sync. It says which files are closed: all but those not settled.
-func (l *Log) padLocked() error {
+// padLocked appends a pad, which says what is known to be synced.
+func (l *Log) padLocked(sync bool) error {
+	cur := l.mu.files[len(l.mu.files)-1]
+	cur.claimed = cur.syncedBytes
 	pad := Frame(l.mu.pad[:])
-	pad.stampPad(l.mu.end, l.closedBelowLocked())
-	return l.writeLocked(pad, true)
+	pad.stampPad(l.mu.end, l.closedBelowLocked(), cur.syncedBytes)
+	return l.recordLocked(cur, pad, sync)
 }
 
 func (l *Log) closedBelowLocked() uint64 {
@@ -127,14 +128,27 @@ func (l *Log) closedBelowLocked() uint64 {
 	return 0
 }
 
+// writeLocked appends a frame. A pad goes before the first synced frame after each fsync: should bytes that were synced
+// be unreadable one day, it tells damage from a crash.
 func (l *Log) writeLocked(f Frame, sync bool) error {
+	cur := l.mu.files[len(l.mu.files)-1]
+	if sync && cur.syncedBytes > cur.claimed {
+		if err := l.padLocked(false); err != nil {
+			return err
+		}
+	}
+	l.mu.end = f.End()
+	return l.recordLocked(cur, f, sync)
+}
+
+func (l *Log) recordLocked(cur *logFile, f Frame, sync bool) error {
 	l.mu.index++
 	l.mu.request.Index = record.NoSyncIndex
 	if sync {
 		l.mu.request.Index = int64(l.mu.index)
 		l.mu.marks.push(mark{l.mu.index, l.mu.end})
+		cur.requests.push(mark{l.mu.index, uint64(recordEnd(cur.w.Size(), len(f)))})
 	}
-	cur := l.mu.files[len(l.mu.files)-1]
 	if _, err := cur.w.SyncRecordGeneralized(f, &l.mu.request); err != nil {
 		l.failLocked(fmt.Errorf("wal: append to %s: %w", cur.info.path, err))
 		return l.mu.err

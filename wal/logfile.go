@@ -32,7 +32,11 @@ type logFile struct {
 	f    vfs.File
 	w    *record.LogWriter
 
-	end     uint64 // no frame ends above, once it is full
+	end         uint64    // no frame ends above, once it is full
+	requests    markQueue // file positions behind the records that a sync was asked for
+	syncedBytes uint64    // of the file, known to be synced
+	claimed     uint64    // the last pad says that so many are
+
 	settled uint64 // index up to which the file is synced
 	gate    uint64 // nothing is reported before settled reaches this
 	last    uint64 // index of the last record, once it is full
@@ -68,6 +72,9 @@ func (lf *logFile) onSynced(done record.PendingSyncIndex, err error) {
 		return
 	}
 	lf.settled = max(lf.settled, uint64(done.Index))
+	if end, ok := lf.requests.popThrough(lf.settled); ok {
+		lf.syncedBytes = end
+	}
 	l.signal()
 }
 
@@ -167,7 +174,7 @@ func (l *Log) closeFull(full *logFile) {
 		return
 	}
 	cur := l.mu.files[len(l.mu.files)-1]
-	if l.padLocked() == nil {
+	if l.padLocked(true) == nil {
 		cur.gate = l.mu.index
 	}
 	l.signal()

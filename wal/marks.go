@@ -1,6 +1,6 @@
 package wal
 
-// mark remembers where the sequences stood at a record that a sync was asked for.
+// mark remembers, for a record that a sync was asked for, where something stood behind it: the sequences, or the file.
 type mark struct{ index, end uint64 }
 
 // markQueue holds marks in ascending order. It keeps its memory, so that a steady state allocates nothing.

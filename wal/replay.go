@@ -10,7 +10,7 @@ type ReplayStats struct {
 	Frames  uint64 // handed out: batches and seals
 	Records uint64 // in them
 	Bytes   int64  // of them
-	Torn    int    // files with an end that a crash left
+	Torn    int    // epochs that did not end with a close
 	Dropped uint64 // frames behind a torn end, in the file after it; never reported as synced, moved to lost/
 }
 
@@ -99,7 +99,7 @@ func (r *replay) behindTorn(torn *localFile, end fileEnd, files []*localFile) er
 	for _, lf := range files {
 		r.stats.Files++
 		frames := uint64(0)
-		later, err := scanFile(r.dir.fs, lf, r.owner, false, func(f Frame, _ int64) error {
+		_, err := scanFile(r.dir.fs, lf, r.owner, false, func(f Frame, _ int64) error {
 			if f.kind() != Pad {
 				frames++
 			} else if f.closedBelow() > torn.number {
@@ -109,9 +109,6 @@ func (r *replay) behindTorn(torn *localFile, end fileEnd, files []*localFile) er
 		})
 		if err != nil {
 			return err
-		}
-		if !later.clean {
-			r.stats.Torn++
 		}
 		r.dir.noteScanned(lf, 0)
 		if frames > 0 {
