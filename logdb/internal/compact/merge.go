@@ -16,12 +16,16 @@ import (
 // them. out is asked for the options of every output; compression and base time
 // are Merge's to choose.
 //
-// An output ends before the key that would take it above maxBytes, estimated
-// from how well the entries compressed so far. The entries of a key that exceeds
-// maxBytes alone are spread over outputs, which end where an input does.
+// An output ends before the key that would take it above maxBytes. That is
+// estimated from how well the data compressed until then, since a table begins
+// with the listing of what follows. The entries of a key that exceeds maxBytes
+// alone are spread over outputs, which end where an input does.
 //
 // Inputs are read once, front to back. In memory are one output, the listing of
-// its keys, and of every input its tail and the window that is being read.
+// its keys, and of every input its tail and the window that is being read, of 8
+// MiB at most. Blocks pass through the store's cache: a cache of the merge's own
+// spares that of the log's readers.
+//
 // An error of emit, or of a read, ends the merge; what was emitted until then is
 // complete in itself, but only all outputs together replace the inputs.
 func Merge(ctx context.Context, store *view.Store, inputs []segment.Table, out func() segment.WriterOptions, maxBytes int64, emit func(data []byte, t segment.Table) error) (err error) {
@@ -36,8 +40,8 @@ func Merge(ctx context.Context, store *view.Store, inputs []segment.Table, out f
 	}()
 	for i := range inputs {
 		m.baseMs = min(m.baseMs, inputs[i].FirstMs)
-		m.size.observe(inputs[i].Size, rawTable(&inputs[i]))
 	}
+	m.size.begin(inputs)
 	if err := m.open(store, inputs); err != nil {
 		return err
 	}
@@ -125,16 +129,16 @@ func (m *merger) nextOutput() ([]piece, error) {
 			}
 			m.pending = key
 		}
-		n := 0
+		next := raw
 		for _, p := range m.pending {
-			n += int(rawPiece(p))
+			next += rawPiece(p)
 		}
 		switch {
 		case len(m.pending) == 0:
 			return pieces, nil
-		case m.size.of(raw+int64(n)) <= m.maxBytes:
+		case m.size.of(next) <= m.maxBytes:
 			pieces, m.pending = append(pieces, m.pending...), nil
-			raw += int64(n)
+			raw = next
 		case len(pieces) > 0:
 			return pieces, nil
 		default:
@@ -192,7 +196,7 @@ func (m *merger) write(pieces []piece) error {
 	if err != nil {
 		return fmt.Errorf("compact: build table: %w", err)
 	}
-	m.size.observe(table.Size, rawTable(&table))
+	m.size.learn(&table)
 	if err := m.emit(data, table); err != nil {
 		return fmt.Errorf("compact: emit table %s: %w", table.Name(), err)
 	}
@@ -235,13 +239,26 @@ func rawTable(t *segment.Table) int64 {
 	return int64(t.KeyBytes+t.ValueBytes) + int64(t.Records+t.Keys)*rowBytes
 }
 
-// estimate predicts the size of a table from what goes into it. It begins with
-// what the inputs took and goes on with what the outputs take.
-type estimate struct{ bytes, raw float64 }
+// estimate predicts the size of a table from what goes into it, by how well
+// the inputs are compressed at first and the latest outputs later on.
+type estimate struct{ ratio float64 }
 
-func (e *estimate) observe(bytes, raw int64) {
-	e.bytes += float64(bytes)
-	e.raw += float64(raw)
+// maxRatio bounds what compression is trusted with: whatever the outputs before
+// were like, the next one is not larger than this many bounds.
+const maxRatio = 8
+
+func (e *estimate) begin(tables []segment.Table) {
+	size, raw := int64(0), int64(0)
+	for i := range tables {
+		size, raw = size+tables[i].Size, raw+rawTable(&tables[i])
+	}
+	e.ratio = float64(size) / float64(raw)
 }
 
-func (e *estimate) of(raw int64) int64 { return int64(e.bytes / e.raw * float64(raw)) }
+func (e *estimate) learn(t *segment.Table) {
+	e.ratio = (e.ratio + float64(t.Size)/float64(rawTable(t))) / 2
+}
+
+func (e *estimate) of(raw int64) int64 {
+	return int64(max(e.ratio, 1.0/maxRatio) * float64(raw))
+}
