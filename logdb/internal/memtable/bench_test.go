@@ -56,11 +56,14 @@ func BenchmarkSortAndFlush(b *testing.B) {
 		}
 	})
 	b.Run("walk", func(b *testing.B) {
-		sum := 0
+		buf := make([]byte, 0, 1<<16)
 		for range b.N {
 			for s := tab.Flush(); s.Next(); {
 				for it := s.Entries(); it.Next(); {
-					sum += len(it.Value())
+					if len(buf) > 32<<10 {
+						buf = buf[:0]
+					}
+					buf = append(buf, it.Value()...)
 				}
 			}
 		}

@@ -13,6 +13,8 @@ type Sorted struct {
 	at      int
 	key     []byte
 	listing listing.Listing
+	warmed  int    // streams before this index were touched
+	sink    uint64 // what touching read, lest the loads be optimised away
 }
 
 // Flush returns all records below the table's present end, by key.
@@ -28,6 +30,9 @@ func (t *Table) FlushRange(lo, hi uint64) *Sorted {
 // Next moves to the next key that has records and reports whether there is one.
 func (s *Sorted) Next() bool {
 	for s.at < len(s.streams) {
+		if s.at == s.warmed {
+			s.warm()
+		}
 		st := s.t.streams.at(s.streams[s.at])
 		s.at++
 		key := s.t.keyOf(st)
@@ -53,4 +58,46 @@ func (s *Sorted) Entries() Iter {
 
 // Rewind goes back before the first key. A table has its listing rows before
 // its entries, so whoever builds one walks the keys twice.
-func (s *Sorted) Rewind() { s.at, s.key = 0, nil }
+func (s *Sorted) Rewind() { s.at, s.warmed, s.key = 0, 0, nil }
+
+// warmStreams is how many streams are touched ahead of the walk.
+const warmStreams = 32
+
+// warm touches the records of the next streams. In key order neighbours lie
+// anywhere, so each record costs waits for memory that, one record after the
+// other, add up; in loops of independent loads they overlap.
+func (s *Sorted) warm() {
+	next := s.streams[s.at:min(s.at+warmStreams, len(s.streams))]
+	s.warmed = s.at + len(next)
+	for _, id := range next {
+		s.sink += uint64(s.t.streams.at(id).first)
+	}
+	for _, id := range next {
+		st := s.t.streams.at(id)
+		s.sink += uint64(s.t.records.at(st.first).off) + uint64(s.t.records.at(st.last.Load()).off)
+	}
+	for _, id := range next {
+		r := s.t.records.at(s.t.streams.at(id).first)
+		for n := 0; n < 4 && r != nil; n++ {
+			s.touch(r)
+			r = s.after(r)
+		}
+	}
+}
+
+// touch reads one byte of each cache line of a short record.
+func (s *Sorted) touch(r *record) {
+	const line, short = 64, 512
+	data := s.t.frames.at(r.frame).data
+	for off := int(r.off); off < min(int(r.off)+short, len(data)); off += line {
+		s.sink += uint64(data[off])
+	}
+}
+
+func (s *Sorted) after(r *record) *record {
+	id := r.next.Load()
+	if id == 0 {
+		return nil
+	}
+	return s.t.records.at(id)
+}
