@@ -31,8 +31,6 @@ var (
 	ErrFenced = errors.New("logdb: fenced by a newer writer")
 	// ErrQueueFull: TryAppend found no room for the batch. Nothing was written.
 	ErrQueueFull = errors.New("logdb: append queue full")
-	// ErrDiskFull: the local byte budget is used up. Nothing was written.
-	ErrDiskFull = errors.New("logdb: local byte budget used up")
 )
 
 // Met when reading.
@@ -65,7 +63,7 @@ func (e *LimitError) Error() string {
 
 // TrimmedError says that a read asked for sequences below what retention kept.
 type TrimmedError struct {
-	Oldest uint64 // the first sequence that is still retained
+	Oldest uint64 // no record below it is retained; reading on from it misses nothing
 }
 
 func (e *TrimmedError) Error() string {

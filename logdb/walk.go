@@ -58,8 +58,12 @@ func fetchAll(ctx context.Context, b objstore.Reader, at wal.Position, n int, re
 				results[i] <- fetched{obj, err}
 			}()
 		}
-		for _, c := range results {
+		for i, c := range results {
 			if !yield(<-c) {
+				cancel()
+				for _, c := range results[i+1:] {
+					<-c // joined: nobody reads on behind the caller's back
+				}
 				return
 			}
 		}
