@@ -17,7 +17,7 @@ var arrows = map[string][]string{
 	"objstore/objstoretest":   {"objstore"},
 	"segment":                 {"objstore"},
 	"wal":                     {"objstore"},
-	"listing":                 {"segment"},
+	"listing":                 {"segment", "objstore"},
 	"logdb/internal/memtable": {"wal", "listing"},
 	"logdb/internal/view":     {"logdb/internal/memtable", "listing", "segment", "objstore"},
 	"logdb/internal/compact":  {"logdb/internal/view", "listing", "segment", "objstore"},
