@@ -18,7 +18,8 @@
 // # Concurrency and lifetime
 //
 // A view never changes and may be used by any number of goroutines; an iterator
-// belongs to one. Nothing counts the references to a view: tables that it names
+// belongs to one. The only goroutines started here are those in which [View.Keys]
+// opens tables, and they end before its first Next returns. Nothing counts the references to a view: tables that it names
 // may be deleted under it once retention or a merge has removed them and a grace
 // has passed. A read then fails with an error that matches
 // objstore.ErrNotFound, and the caller decides whether a newer view helps.

@@ -98,7 +98,7 @@ func (it *KeyIter) Close() error {
 // open collects one source for every part in question.
 func (it *KeyIter) open() bool {
 	sources := make([]listing.Source, 0, len(it.v.Parts))
-	var group errgroup.Group
+	group, running := errgroup.WithContext(it.ctx)
 	group.SetLimit(openAtOnce)
 	for i := range it.v.Parts {
 		p := &it.v.Parts[i]
@@ -112,7 +112,12 @@ func (it *KeyIter) open() bool {
 		}
 		s := &tableKeys{ctx: it.ctx, store: it.v.Store, part: p, lo: lo, hi: hi}
 		sources = append(sources, s)
-		group.Go(func() error { return s.open(it.from) })
+		group.Go(func() error {
+			if running.Err() != nil {
+				return running.Err() // another table failed; that error came first
+			}
+			return s.open(it.from)
+		})
 	}
 	err := group.Wait()
 	it.merger = listing.Merge(sources)
