@@ -2,6 +2,7 @@ package compact
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -43,7 +44,7 @@ func newFixture(t *testing.T) *fixture {
 }
 
 func (f *fixture) coldCache() {
-	c := segment.NewCache(8<<20, 8<<20)
+	c := segment.NewCache(2<<20, 8<<20)
 	f.store.Cache = c
 	f.t.Cleanup(func() {
 		if s := c.Stats(); s.Pinned != 0 {
@@ -105,9 +106,9 @@ func (f *fixture) finish(w *segment.Writer) {
 }
 
 func randomEntry(rng *rand.Rand, key string, seq uint64, ms int64, valueBytes int) entry {
-	value := make([]byte, rng.IntN(valueBytes+1))
-	for i := range value {
-		value[i] = byte(rng.Uint32())
+	var value []byte
+	for n := rng.IntN(valueBytes + 1); len(value) < n; {
+		value = binary.BigEndian.AppendUint64(value, rng.Uint64())
 	}
 	e := entry{key: key, seq: seq, ms: ms, payload: string(value)}
 	switch rng.IntN(10) {
