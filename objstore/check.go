@@ -32,6 +32,12 @@ func checkName(name string) error {
 	return nil
 }
 
+// mayBegin reports whether any name could begin with prefix. Where none can, a listing is empty without asking: files must
+// not follow "..", and some servers answer it with an error.
+func mayBegin(prefix string) bool {
+	return prefix == "" || strings.HasSuffix(prefix, "/") && checkName(prefix[:len(prefix)-1]) == nil || checkName(prefix) == nil
+}
+
 // unprintable names what S3's listings cannot carry, being XML, and what one file system would take for a slash.
 func unprintable(r rune) bool {
 	return unicode.IsControl(r) || r == '\\' || r == '\ufffe' || r == '\uffff'

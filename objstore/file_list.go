@@ -14,12 +14,11 @@ import (
 // prefix and after leave out.
 func (f *File) List(ctx context.Context, prefix, after string) iter.Seq2[Info, error] {
 	return func(yield func(Info, error) bool) {
-		w := fileWalk{ctx: ctx, bucket: f, prefix: prefix, after: after, yield: yield}
-		folder := prefix[:strings.LastIndexByte(prefix, '/')+1]
-		if folder != "" && checkName(strings.TrimSuffix(folder, "/")) != nil {
-			return // nothing can have such a name, and ".." must not be followed
+		if !mayBegin(prefix) {
+			return
 		}
-		w.walk(folder)
+		w := fileWalk{ctx: ctx, bucket: f, prefix: prefix, after: after, yield: yield}
+		w.walk(prefix[:strings.LastIndexByte(prefix, '/')+1])
 	}
 }
 

@@ -44,7 +44,7 @@ type Reader interface {
 	GetRange(ctx context.Context, name string, off, n int64) ([]byte, error)
 
 	// List yields the objects whose name begins with prefix and is greater than after, in byte order of names.
-	// prefix is a string and need not end at a slash; "" is everything; after of "" leaves nothing out. An error
+	// prefix is text and need not end at a slash; "" is everything; after of "" leaves nothing out. An error
 	// is yielded once, with a zero Info, and ends the sequence. Objects that come or go meanwhile may show or not.
 	List(ctx context.Context, prefix, after string) iter.Seq2[Info, error]
 }

@@ -120,6 +120,15 @@ func TestOpen(t *testing.T) {
 	}
 }
 
+// TestOpenKeepsSecrets: somebody will put the keys into the URL, and the error into a log.
+func TestOpenKeepsSecrets(t *testing.T) {
+	for _, url := range []string{"s3://key:SECRET@bucket?region=x", "s3://key:SECRET@bucket:port%"} {
+		if _, err := objstore.Open(t.Context(), url); err == nil || strings.Contains(err.Error(), "SECRET") {
+			t.Errorf("got %v, want an error that does not quote the password", err)
+		}
+	}
+}
+
 func TestPrefix(t *testing.T) {
 	mem := objstore.NewMem()
 	if objstore.WithPrefix(mem, "") != objstore.Bucket(mem) {

@@ -126,8 +126,11 @@ func readBody(out *s3.GetObjectOutput) ([]byte, error) {
 // List implements Reader. Every 1000 names are one request.
 func (s *S3) List(ctx context.Context, prefix, after string) iter.Seq2[Info, error] {
 	return func(yield func(Info, error) bool) {
+		if !mayBegin(prefix) {
+			return
+		}
 		in := &s3.ListObjectsV2Input{Bucket: &s.bucket, Prefix: aws.String(s.folder + prefix)}
-		if after != "" {
+		if after != "" && mayBegin(after) { // names are compared below in any case
 			in.StartAfter = aws.String(s.folder + after)
 		}
 		for pages := s3.NewListObjectsV2Paginator(s.client, in); pages.HasMorePages(); {

@@ -25,8 +25,9 @@ var namedMems sync.Map // string -> *Mem
 func Open(ctx context.Context, rawURL string) (Bucket, error) {
 	u, err := url.Parse(rawURL)
 	if err != nil {
-		return nil, fmt.Errorf("objstore: open bucket: %w: %w", err, fs.ErrInvalid)
+		return nil, fmt.Errorf("objstore: open bucket: not a url: %w", fs.ErrInvalid) // err would quote what may be secret
 	}
+	rawURL = u.Redacted() // for messages: a password that somebody put there goes into no log
 	if u.Scheme != "s3" && u.RawQuery != "" {
 		return nil, badURL(rawURL, "parameters are for s3 only")
 	}

@@ -106,8 +106,8 @@ func testListOrder(t *testing.T, b objstore.Bucket) {
 
 func testListCut(t *testing.T, b objstore.Bucket) {
 	putListed(t, b)
-	prefixes := []string{"", "a", "a/", "a/b", "a/c", "a/c/d/", "a/c/d/e", "a/c/d/e/", "b", "seg/", "seg/0000000001", "s", "x", "é", "../", "/"}
-	afters := append([]string{"", "a", "a.", "a/", "a/c", "a/c/", "a/zz", "seg", "seg/0000000001/", "seg/0000000001/w9", "zzz", "ü"}, listed...)
+	prefixes := []string{"", "a", "a/", "a/b", "a/c", "a/c/d/", "a/c/d/e", "a/c/d/e/", "b", "seg/", "seg/0000000001", "s", "x", "é", "../", "/", ".", "a/../", "a/.", "seg//", "a\x00", "\xff"}
+	afters := append([]string{"", "a", "a.", "a/", "a/c", "a/c/", "a/zz", "seg", "seg/0000000001/", "seg/0000000001/w9", "zzz", "ü", "../", "a/../b", "a/\x00", "\xff"}, listed...)
 	for _, prefix := range prefixes {
 		for _, after := range afters {
 			var want []string
