@@ -195,12 +195,14 @@ func (c *committer) publish() error {
 	if g.remote {
 		c.db.shipper.want(c.ordinal)
 	}
+	if g.remote || c.db.shipper.asleep.Load() {
+		wake(c.db.shipper.kick)
+	}
 	for _, r := range g.requests {
 		r.placed <- struct{}{}
 		c.db.mark(r.level).notify(r.next, r.done)
 	}
 	c.db.followers.wake(g.frames)
-	wake(c.db.shipper.kick)
 	clear(g.frames)
 	clear(g.requests)
 	*g = group{frames: g.frames[:0], requests: g.requests[:0]}

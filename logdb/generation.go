@@ -140,12 +140,13 @@ func (s *state) manifest() *segment.Manifest {
 	return s.mu.manifest
 }
 
-// frames returns a generation's frames from index i on, and whether it is
-// sealed. The slice is append-only, so the caller may keep it.
-func (s *state) frames(g *generation, i int) (frames []wal.Frame, sealed bool) {
+// frames returns a generation's frames from index i on, the bytes of all of
+// its frames, and whether it is sealed. The slice is append-only, so the caller
+// may keep it.
+func (s *state) frames(g *generation, i int) (frames []wal.Frame, bytes int64, sealed bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return g.frames[i:len(g.frames):len(g.frames)], g.sealed
+	return g.frames[i:len(g.frames):len(g.frames)], g.bytes, g.sealed
 }
 
 // append adds a group commit's frames to the active generation.
@@ -162,6 +163,7 @@ func (s *state) seal(g *generation, end uint64, frame wal.Frame) {
 	s.change(func(m *segment.Manifest, gens []*generation) (*segment.Manifest, []*generation) {
 		if frame != nil {
 			g.frames = append(g.frames, frame)
+			g.bytes += int64(len(frame))
 			g.seal = frame
 		}
 		g.end, g.sealed = end, true

@@ -26,6 +26,7 @@ type shipper struct {
 
 	wanted    atomic.Uint64 // ordinal below which somebody waits for Remote
 	unflushed atomic.Int64  // WAL objects that recovery would have to read
+	asleep    atomic.Bool   // nothing is left to start: the next frame must kick
 
 	// Owned by the goroutine.
 	next    uint64 // number of the next object
@@ -35,6 +36,7 @@ type shipper struct {
 	flying  []*shipment // started, in number order
 	gen     *generation // the generation whose frames come next
 	taken   int         // frames of it that were started
+	shipped int64       // their bytes
 	asked   *generation // the committer was asked to rotate it
 }
 
@@ -69,6 +71,7 @@ func (s *shipper) run() {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {
+		s.asleep.Store(false)
 		s.reap()
 		wait := min(s.startAll(), s.rotateOld())
 		timer.Reset(wait)
@@ -108,15 +111,18 @@ func (s *shipper) reap() {
 // startAll starts what is due and returns how long nothing will be.
 func (s *shipper) startAll() time.Duration {
 	for len(s.flying) < shipWindow {
-		frames, sealed := s.advance()
+		frames, bytes, sealed := s.advance()
 		if len(frames) == 0 {
-			return time.Hour // a kick comes with the next frame
+			s.asleep.Store(true)
+			if frames, bytes, sealed = s.advance(); len(frames) == 0 { // looked again: no frame is missed
+				return time.Hour
+			}
 		}
-		if sealed && s.asTables(frames) {
-			s.startTables(frames)
+		if sealed && bytes >= s.db.opts.Memory.Memtable/2 {
+			s.startTables(frames, bytes)
 			continue
 		}
-		if due, wait := s.due(frames, sealed); !due {
+		if due, wait := s.due(bytes, sealed); !due {
 			return wait
 		}
 		s.startData(frames, sealed)
@@ -124,19 +130,19 @@ func (s *shipper) startAll() time.Duration {
 	return time.Hour // a landing comes first
 }
 
-// advance returns the frames to start next, and whether they are the last of
-// their generation.
-func (s *shipper) advance() (frames []wal.Frame, sealed bool) {
+// advance returns the frames to start next, their bytes, and whether they are
+// the last of their generation.
+func (s *shipper) advance() (frames []wal.Frame, bytes int64, sealed bool) {
 	for {
 		if s.gen == nil || closed(s.gen.decided) {
-			s.gen, s.taken = s.undecided(), 0
+			s.gen, s.taken, s.shipped = s.undecided(), 0, 0
 		}
 		if s.gen == nil {
-			return nil, false
+			return nil, 0, false
 		}
-		frames, sealed = s.db.state.frames(s.gen, s.taken)
+		frames, bytes, sealed = s.db.state.frames(s.gen, s.taken)
 		if len(frames) > 0 || !sealed {
-			return frames, sealed
+			return frames, bytes - s.shipped, sealed
 		}
 		s.finish(s.gen)
 	}
@@ -187,9 +193,8 @@ func (s *shipper) finish(g *generation) {
 }
 
 // due decides whether the frames that are not started yet form an object now.
-func (s *shipper) due(frames []wal.Frame, sealed bool) (bool, time.Duration) {
+func (s *shipper) due(bytes int64, sealed bool) (bool, time.Duration) {
 	o := &s.db.opts
-	bytes := frameBytes(frames)
 	if sealed { // the flush waits for it
 		return true, 0
 	}
@@ -218,19 +223,6 @@ func (s *shipper) fillsSoon(bytes int64, since time.Duration) bool {
 	return since < 2*o.ShipInterval && bytes > 0 && float64(left)/float64(bytes)*float64(since) <= float64(o.ShipInterval)
 }
 
-// asTables decides that the rest of a sealed generation is put as tables and
-// named by a small object, instead of being put twice.
-func (s *shipper) asTables(frames []wal.Frame) bool {
-	return frameBytes(frames) >= s.db.opts.Memory.Memtable/2
-}
-
-func frameBytes(frames []wal.Frame) (n int64) {
-	for _, f := range frames {
-		n += int64(len(f))
-	}
-	return n
-}
-
 // header starts the header of the next object, which ends at end.
 func (s *shipper) header(kind wal.ObjectKind, frames []wal.Frame, end uint64) wal.ObjectHeader {
 	h := wal.ObjectHeader{
@@ -255,7 +247,7 @@ func (s *shipper) startData(frames []wal.Frame, sealed bool) {
 		end = s.gen.end
 	}
 	sh := &shipment{header: s.header(wal.Data, frames[:n], end), frames: frames[:n], gen: s.gen, last: last}
-	s.start(sh, n)
+	s.start(sh, n, bytes)
 	if last {
 		s.decide(s.gen)
 	}
@@ -271,26 +263,29 @@ func (s *shipper) decide(g *generation) {
 	wake(s.db.flusher.kick)
 }
 
-// startTables gives the number now and leaves the rest of the generation to
-// the flusher: the object is put only when every table it names is there. A
-// seal is no record and follows in an object of its own.
-func (s *shipper) startTables(frames []wal.Frame) {
+// startTables puts the rest of a sealed generation as tables, named by a small
+// object, instead of putting it twice. It gives the number now and leaves the
+// rest to the flusher: the object is put only when every table it names is
+// there. A seal is no record and follows in an object of its own.
+func (s *shipper) startTables(frames []wal.Frame, bytes int64) {
 	g := s.gen
 	if g.seal != nil {
 		frames = frames[:len(frames)-1]
+		bytes -= int64(len(g.seal))
 	}
 	sh := &shipment{header: s.header(wal.Tables, frames, g.end), gen: g, last: g.seal == nil}
 	g.cut, g.named = s.end, true
-	s.start(sh, len(frames))
+	s.start(sh, len(frames), bytes)
 	if sh.last {
 		s.decide(g)
 	}
 }
 
-func (s *shipper) start(sh *shipment, frames int) {
+func (s *shipper) start(sh *shipment, frames int, bytes int64) {
 	s.next++
 	s.end = sh.header.End
 	s.taken += frames
+	s.shipped += bytes
 	s.ordinal += uint64(frames)
 	s.last = time.Now()
 	sh.ordinal, sh.begun = s.ordinal, s.last
