@@ -3,8 +3,8 @@ package logdb
 import "time"
 
 // EventListener is told of what a LogDb does in the background. Functions are
-// called one at a time per kind, from the goroutine that did it, after the
-// fact; they must not block and must not call back into the log.
+// called from the goroutine that did it, after the fact, and may be called from
+// several at once; they must not block and must not call back into the log.
 type EventListener struct {
 	Shipped func(Event) // a WAL object is in the bucket; Name is data, tables or fence
 	Flushed func(Event) // tables entered the manifest

@@ -22,8 +22,8 @@ type fetched struct {
 // following fences, until a number is absent. It returns that position: what
 // a GET answers 404 may still come, so it proves no end.
 func walk(ctx context.Context, b objstore.Reader, at wal.Position, retry *retry, f func(wal.Object) error) (wal.Position, error) {
-	for ahead := 1; ; ahead = min(2*ahead, walkAhead) {
-		next := at
+	for ahead := 1; ; ahead = min(max(2*ahead, 1), walkAhead) {
+		next, fenced := at, false
 		for got := range fetchAll(ctx, b, at, ahead, retry) {
 			if errors.Is(got.err, objstore.ErrNotFound) {
 				return next, nil
@@ -36,11 +36,13 @@ func walk(ctx context.Context, b objstore.Reader, at wal.Position, retry *retry,
 			}
 			next.Number++
 			if got.obj.Kind == wal.Fence {
-				next = got.obj.Next
+				next, fenced = got.obj.Next, true
 				break
 			}
 		}
-		at = next
+		if at = next; fenced {
+			ahead = 0 // one again: what follows a fence may be another fence
+		}
 	}
 }
 
