@@ -19,6 +19,18 @@ func openFile(t *testing.T, dir string) *objstore.File {
 	return b
 }
 
+func listNames(t *testing.T, r objstore.Reader, prefix string) []string {
+	t.Helper()
+	var names []string
+	for info, err := range r.List(t.Context(), prefix, "") {
+		if err != nil {
+			t.Fatalf("list: %v", err)
+		}
+		names = append(names, info.Name)
+	}
+	return names
+}
+
 func TestConformance(t *testing.T) {
 	buckets := map[string]func(t *testing.T) objstore.Bucket{
 		"mem":  func(*testing.T) objstore.Bucket { return objstore.NewMem() },

@@ -53,18 +53,6 @@ func TestFileReadsLeaveNoTrace(t *testing.T) {
 	}
 }
 
-func listNames(t *testing.T, r objstore.Reader, prefix string) []string {
-	t.Helper()
-	var names []string
-	for info, err := range r.List(t.Context(), prefix, "") {
-		if err != nil {
-			t.Fatalf("list: %v", err)
-		}
-		names = append(names, info.Name)
-	}
-	return names
-}
-
 func tree(t *testing.T, dir string) string {
 	t.Helper()
 	var paths []string
