@@ -9,11 +9,12 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/sstable"
+	"github.com/cockroachdb/pebble/v2/sstable/colblk"
 
 	"github.com/logdb-go/logdb/objstore"
 )
 
-// tableOverhead is what an open table takes beside its tail, about.
+// tableOverhead is what an open table takes beside filter and index, about.
 const tableOverhead = 4 << 10
 
 // maxNumbers bounds how many tables are remembered by number once their tails
@@ -25,10 +26,9 @@ var errCacheClosed = errors.New("segment: cache is closed")
 // Cache holds blocks of data and tails of tables in memory, each in a budget
 // of its own. It is shared by everything that reads tables in a process.
 //
-// The data budget is for blocks, unpacked. The meta budget is for tails (index,
-// filter, properties as they are stored) and for what an open table takes
-// beside; tails in use do not leave, even if the budget is overdrawn by them.
-// The index, unpacked, is a block among others.
+// The data budget is for blocks of rows, unpacked. The meta budget is for what
+// an open table takes: its filter, its index, unpacked, and a little beside.
+// Tables in use do not leave, even if they overdraw the budget.
 type Cache struct {
 	blocks  *pebble.Cache
 	options sstable.ReaderOptions // with the one handle that all tables share
@@ -78,17 +78,21 @@ type openTable struct {
 	loaded chan struct{}
 
 	// Set before loaded is closed, constant afterwards.
-	err    error
-	file   tableFile
-	foot   footer
-	filter []byte
-	self   tableIdentity
-	sst    *sstable.Reader
+	err     error
+	name    string
+	dataEnd int64 // offset behind the last data block
+	filter  []byte
+	index   colblk.IndexBlockDecoder
+	self    tableIdentity
+	span    span
+	spanID  byte            // Pebble's number of the span property
+	sst     *sstable.Reader // for its blocks; its tail is gone
+
+	bytes int64
 
 	// Guarded by Cache.mu.
-	pins  int
-	elem  *list.Element
-	bytes int64
+	pins int
+	elem *list.Element
 }
 
 // NewCache returns a cache with the given budgets in bytes.
@@ -236,7 +240,6 @@ func (c *Cache) load(ctx context.Context, o *openTable, src objstore.Reader, log
 	if c.mu.closed {
 		return
 	}
-	o.bytes = int64(len(o.file.tail)) + tableOverhead
 	o.elem = c.mu.lru.PushFront(o)
 	c.mu.used += o.bytes
 	c.evictLocked()

@@ -73,7 +73,7 @@ func checkHandle(h block.Handle, lo, hi int64) error {
 	return nil
 }
 
-// tailBlock returns a block of the tail that is stored as it is.
+// tailBlock returns a block of the tail, checked and unpacked, in memory of its own.
 func tailBlock(tail []byte, size int64, h block.Handle) ([]byte, error) {
 	lo := size - int64(len(tail))
 	if err := checkHandle(h, lo, size-footerBytes); err != nil {
@@ -83,20 +83,28 @@ func tailBlock(tail []byte, size int64, h block.Handle) ([]byte, error) {
 	if err := block.ValidateChecksum(block.ChecksumTypeCRC32c, b, h); err != nil {
 		return nil, err
 	}
-	if c := block.CompressionIndicator(b[h.Length]); c != block.NoCompressionIndicator {
-		return nil, fmt.Errorf("block at %d: compression %d, want none", h.Offset, byte(c))
+	indicator := block.CompressionIndicator(b[h.Length])
+	b = b[:h.Length]
+	if indicator == block.NoCompressionIndicator {
+		return append(make([]byte, 0, len(b)), b...), nil
 	}
-	return b[:h.Length:h.Length], nil
+	n, err := block.DecompressedLen(indicator, b)
+	if err != nil {
+		return nil, err
+	}
+	if n < 0 || n > maxIndexBytes {
+		return nil, fmt.Errorf("block of %d bytes at %d: unpacks to %d, want at most %d", h.Length, h.Offset, n, maxIndexBytes)
+	}
+	out := make([]byte, n)
+	return out, block.DecompressInto(indicator, b, out)
 }
 
-// findFilter returns the filter's bytes in the tail.
+// findFilter returns the filter's bytes.
 func findFilter(tail []byte, size int64, f footer) ([]byte, error) {
 	meta, err := tailBlock(tail, size, f.meta)
 	if err != nil {
 		return nil, fmt.Errorf("metaindex: %w", err)
 	}
-	// The decoder wants the alignment that a fresh slice has.
-	meta = append(make([]byte, 0, len(meta)+8), meta...)
 	var d colblk.KeyValueBlockDecoder
 	d.Init(meta)
 	for i := range d.BlockDecoder().Rows() {

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/cockroachdb/pebble/v2/sstable"
+	"github.com/logdb-go/logdb/objstore"
 )
 
 // EntryIter iterates over entries of one table, in either direction. It begins
@@ -14,8 +14,6 @@ import (
 type EntryIter struct {
 	scan
 	fixed bool // all entries are of one key
-	from  uint64
-	has   bool // from is set
 
 	key      []byte
 	seq, ms  uint64 // ms above the table's base
@@ -38,27 +36,16 @@ const (
 func (r *Reader) newEntryIter(o EntryOptions) *EntryIter {
 	it := &EntryIter{}
 	it.table = r.table
-	it.plan.init(&r.table.file, r.src, o.Hint, 0)
 	if base := r.table.self.baseMs; o.HasFromMs && o.FromMs > base {
-		it.from, it.has = uint64(o.FromMs)-uint64(base), true
+		it.fromMs = uint64(o.FromMs) - uint64(base)
 	}
 	return it
 }
 
 // open starts the scan between the bounds that are set.
-func (it *EntryIter) open(ctx context.Context, window int64) {
-	it.plan.window = min(max(it.plan.window, window), maxWindow)
-	if !it.has {
-		it.start(ctx, nil)
-		return
-	}
-	filters := []sstable.BlockPropertyFilter{fromFilter{it.from}}
-	filter, err := sstable.IntersectsTable(filters, nil, it.table.sst.UserProperties, nil)
-	if err != nil {
-		it.err = tableError(it.table.file.name, it.table.file.tailOffset(), err)
-	}
-	if filter != nil {
-		it.start(ctx, filter)
+func (it *EntryIter) open(ctx context.Context, src objstore.Reader, window int64) {
+	if it.fromMs <= it.table.span.msHi {
+		it.start(ctx, src, window)
 	}
 }
 
@@ -95,15 +82,15 @@ func (it *EntryIter) Prev() bool {
 
 // walk makes a move and then goes on until it stands on an entry to be shown.
 func (it *EntryIter) walk(m, then move) bool {
-	if it.it == nil || it.err != nil {
+	if it.cursor == nil || it.err != nil {
 		return it.end(then)
 	}
 	for key, value, ok := it.step(m); ok; key, value, ok = it.step(then) {
 		if err := it.parse(key, value); err != nil {
-			it.err = readError(it.table.file.name, err)
+			it.err = err
 			break
 		}
-		if !it.has || it.ms >= it.from {
+		if it.ms >= it.fromMs {
 			it.position = onEntry
 			return true
 		}
@@ -124,7 +111,7 @@ func (it *EntryIter) parse(key, value []byte) (err error) {
 	if it.fixed {
 		it.seq = suffixOf(key)
 	} else if _, it.key, it.seq, err = ParseKey(key); err != nil {
-		return err
+		return tableError(it.table.name, it.ahead.last.lo, err)
 	}
 	if it.flags, it.ms, it.rest, err = parseEntry(value); err == nil {
 		it.value = it.rest
@@ -136,7 +123,7 @@ func (it *EntryIter) parse(key, value []byte) (err error) {
 		err = fmt.Errorf("time %d ms above base %d: %w", it.ms, it.table.self.baseMs, errEntry)
 	}
 	if err != nil {
-		return fmt.Errorf("segment: table %s: entry %.80q/%d: %w", it.table.file.name, it.key, it.seq, err)
+		return tableError(it.table.name, it.ahead.last.lo, fmt.Errorf("entry %.80q/%d: %w", it.key, it.seq, err))
 	}
 	return nil
 }
@@ -178,15 +165,14 @@ type ListingIter struct {
 func (r *Reader) newListingIter(ctx context.Context, lower, upper []byte) *ListingIter {
 	it := &ListingIter{}
 	it.table, it.lower, it.upper = r.table, lower, upper
-	it.plan.init(&r.table.file, r.src, 0, minWindow)
-	it.start(ctx, nil)
+	it.start(ctx, r.src, minWindow)
 	return it
 }
 
 // Next moves to the next row, the first at first, and reports whether there is one.
 func (it *ListingIter) Next() bool {
 	it.row = nil
-	if it.it == nil || it.err != nil {
+	if it.cursor == nil || it.err != nil {
 		return false
 	}
 	m := moveNext
@@ -195,15 +181,14 @@ func (it *ListingIter) Next() bool {
 	}
 	key, row, ok := it.step(m)
 	if ok {
-		_, it.key, _, it.err = ParseKey(key)
 		it.row = row
+		if _, it.key, _, it.err = ParseKey(key); it.err == nil {
+			return true
+		}
+		it.err = tableError(it.table.name, it.ahead.last.lo, it.err)
 	}
-	if it.err != nil || !ok {
-		it.err = readError(it.table.file.name, it.err)
-		_ = it.close()
-		return false
-	}
-	return true
+	_ = it.close()
+	return false
 }
 
 // Key is the row's key, valid until the next move.

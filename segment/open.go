@@ -17,20 +17,14 @@ func (o *openTable) open(ctx context.Context, options sstable.ReaderOptions, src
 	if t.Tail < 0 || t.Size <= t.Tail {
 		return fmt.Errorf("segment: table %s: tail [%d, %d): %w", name, t.Tail, t.Size, errInvalid)
 	}
-	tail, err := src.GetRange(ctx, name, t.Tail, t.Size-t.Tail)
+	tail, err := getRange(ctx, src, name, extent{t.Tail, t.Size})
 	if err != nil {
-		return fmt.Errorf("segment: table %s: read tail [%d, %d): %w", name, t.Tail, t.Size, err)
+		return err
 	}
-	if int64(len(tail)) != t.Size-t.Tail {
-		return fmt.Errorf("segment: table %s: read tail [%d, %d): got %d bytes", name, t.Tail, t.Size, len(tail))
-	}
-	o.file = tableFile{name: name, size: t.Size, tail: tail}
-	err = o.parse(ctx, options)
+	o.name, o.dataEnd = name, t.Tail
+	err = o.parse(ctx, options, &tailFile{size: t.Size, tail: tail})
 	if err == nil {
 		err = o.self.matches(log, t)
-	}
-	if err == nil && int64(o.foot.index.Offset) != t.Tail {
-		err = fmt.Errorf("index: got offset %d, want %d", o.foot.index.Offset, t.Tail)
 	}
 	if err != nil {
 		return tableError(name, t.Tail, err)
@@ -38,28 +32,54 @@ func (o *openTable) open(ctx context.Context, options sstable.ReaderOptions, src
 	return nil
 }
 
-// parse fills o from the tail.
-func (o *openTable) parse(ctx context.Context, options sstable.ReaderOptions) (err error) {
-	defer recoverTo(&err)
-	if o.foot, err = parseFooter(o.file.tail, o.file.size); err != nil {
+// parse takes what is needed out of the tail.
+func (o *openTable) parse(ctx context.Context, options sstable.ReaderOptions, f *tailFile) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = panicError(p)
+		}
+	}()
+	foot, err := parseFooter(f.tail, f.size)
+	if err != nil {
 		return err
 	}
-	if o.filter, err = findFilter(o.file.tail, o.file.size, o.foot); err != nil {
+	if int64(foot.index.Offset) != o.dataEnd {
+		return fmt.Errorf("index: got offset %d, want %d", foot.index.Offset, o.dataEnd)
+	}
+	if o.filter, err = findFilter(f.tail, f.size, foot); err != nil {
 		return err
 	}
 	setNumber(&options.CacheOpts.FileNum, o.number)
-	if o.sst, err = sstable.NewReader(ctx, &o.file, options); err != nil {
+	if o.sst, err = sstable.NewReader(ctx, f, options); err != nil {
+		return err
+	}
+	if err := o.parseProperties(o.sst.UserProperties); err != nil {
 		return err
 	}
 	if o.sst.Attributes.Has(sstable.AttributeTwoLevelIndex) {
-		return fmt.Errorf("index: got two levels, want one")
+		return fmt.Errorf("index: got two levels, want one: %w", objstore.ErrUnsupported)
 	}
-	property := o.sst.UserProperties[tableProperty]
-	if property == "" {
-		return fmt.Errorf("property %s: got none, want one", tableProperty)
+	index, err := tailBlock(f.tail, f.size, foot.index)
+	if err != nil {
+		return fmt.Errorf("index: %w", err)
 	}
-	// The first byte is Pebble's number of the property.
-	o.self, err = decodeIdentity([]byte(property[1:]))
+	o.index.Init(index)
+	o.bytes = int64(cap(index)+cap(o.filter)) + tableOverhead
+	f.tail = nil
+	return nil
+}
+
+// parseProperties reads ours. The first byte of each is Pebble's number of it.
+func (o *openTable) parseProperties(props map[string]string) (err error) {
+	table, spans := props[tableProperty], props[spanProperty]
+	if table == "" || spans == "" {
+		return fmt.Errorf("properties: got %d and %d bytes of %s and %s, want both", len(table), len(spans), tableProperty, spanProperty)
+	}
+	if o.self, err = decodeIdentity([]byte(table[1:])); err != nil {
+		return err
+	}
+	o.spanID = spans[0]
+	o.span, err = decodeSpan([]byte(spans[1:]))
 	return err
 }
 
@@ -68,13 +88,9 @@ func setNumber[T ~uint64](p *T, v uint64) { *p = T(v) }
 
 var errPanic = errors.New("pebble panicked")
 
-// recoverTo makes an error of a panic. Pebble's decoders trust bytes whose
+// panicError makes an error of a panic. Pebble's decoders trust bytes whose
 // checksum holds, and panic over what they cannot be.
-func recoverTo(err *error) {
-	if p := recover(); p != nil {
-		*err = fmt.Errorf("%w: %v", errPanic, p)
-	}
-}
+func panicError(p any) error { return fmt.Errorf("%w: %v", errPanic, p) }
 
 // tableError sorts out what went wrong with a table: what failed a check is
 // corrupt, what the bucket said stays what it is.
@@ -89,10 +105,10 @@ func tableError(name string, off int64, err error) error {
 	return &objstore.CorruptError{Object: name, Offset: off, Err: err}
 }
 
-// readError does the same for an iterator, whose errors also come from the bucket.
-func readError(name string, err error) error {
-	if pebble.IsCorruptionError(err) || errors.Is(err, errPanic) || errors.Is(err, errEntry) || errors.Is(err, errTableKey) {
-		return tableError(name, 0, err)
+// readError does the same where the error may also come from the bucket.
+func readError(name string, off int64, err error) error {
+	if pebble.IsCorruptionError(err) || errors.Is(err, errPanic) {
+		return tableError(name, off, err)
 	}
 	return err
 }

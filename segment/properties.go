@@ -195,17 +195,19 @@ func (c *identityCollector) AddCollectedWithSuffixReplacement(_, _, _ []byte) er
 	return errors.ErrUnsupported
 }
 
-// fromFilter skips blocks whose entries are all older than from, in ms above
-// the table's base.
-type fromFilter struct{ from uint64 }
-
-func (f fromFilter) Name() string { return spanProperty }
-
-func (f fromFilter) Intersects(prop []byte) (bool, error) {
-	s, err := decodeSpan(prop)
-	return s.some && s.msHi >= f.from, err
-}
-
-func (f fromFilter) SyntheticSuffixIntersects([]byte, []byte) (bool, error) {
-	return false, errors.ErrUnsupported
+// blockSpan finds the span among the properties of a block in the index:
+// number u8 | uvarint length | property, numbers ascending, empty ones left out.
+func blockSpan(props []byte, id byte) (span, error) {
+	for len(props) > 0 {
+		length, n := binary.Uvarint(props[1:])
+		if n <= 0 || length > uint64(len(props)-1-n) {
+			return span{}, errSpan
+		}
+		if end := 1 + n + int(length); props[0] == id {
+			return decodeSpan(props[1+n : end])
+		} else {
+			props = props[end:]
+		}
+	}
+	return span{}, nil
 }

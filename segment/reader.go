@@ -3,13 +3,7 @@ package segment
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"sync/atomic"
-
-	"github.com/cockroachdb/pebble/v2/sstable"
-	"github.com/cockroachdb/pebble/v2/sstable/block"
-	"github.com/cockroachdb/pebble/v2/sstable/block/blockkind"
-	"github.com/cockroachdb/pebble/v2/sstable/colblk"
 
 	"github.com/logdb-go/logdb/objstore"
 )
@@ -82,7 +76,7 @@ func (r *Reader) Entries(ctx context.Context, key []byte, start, end uint64, end
 	} else {
 		it.upper = append(it.upper, keyTerminator)
 	}
-	it.open(ctx, minWindow)
+	it.open(ctx, r.src, o.Hint)
 	return it
 }
 
@@ -94,7 +88,7 @@ func (r *Reader) All(ctx context.Context, o EntryOptions) *EntryIter {
 	it := r.newEntryIter(o)
 	it.lower = append(it.lowerBuf[:0], byte(KindEntry), keyTerminator)
 	it.upper = append(it.upperBuf[:0], byte(KindEntry)+1, keyTerminator)
-	it.open(ctx, scanWindow)
+	it.open(ctx, r.src, max(o.Hint, scanWindow))
 	return it
 }
 
@@ -104,61 +98,12 @@ func (r *Reader) Spread(ctx context.Context, key []byte) (blocks int, size int64
 	if !filterMayContain(r.table.filter, key) {
 		return 0, 0, nil
 	}
-	lower := appendPrefix(nil, KindEntry, key)
-	upper := append(bytes.Clone(lower), keyTerminator)
-	err = r.table.withIndex(ctx, func(index *colblk.IndexIter) error {
-		for ok := index.SeekGE(lower); ok; ok = index.Next() {
-			h, err := index.BlockHandleWithProperties()
-			if err != nil {
-				return err
-			}
-			blocks, size = blocks+1, size+int64(h.Length)+block.TrailerLen
-			if index.SeparatorGT(upper, true) {
-				break
-			}
-		}
-		return nil
-	})
-	return blocks, size, err
-}
-
-// extent returns where the blocks are that can hold keys in [lower, upper).
-func (o *openTable) extent(ctx context.Context, lower, upper []byte) (e extent, err error) {
-	err = o.withIndex(ctx, func(index *colblk.IndexIter) error {
-		for i, bound := range [][]byte{lower, upper} {
-			if !index.SeekGE(bound) && !index.Last() {
-				return nil
-			}
-			h, err := index.BlockHandleWithProperties()
-			if err == nil {
-				err = checkHandle(h.Handle, 0, o.file.tailOffset())
-			}
-			if err != nil {
-				return tableError(o.file.name, int64(o.foot.index.Offset), err)
-			}
-			if i == 0 {
-				e.lo = int64(h.Offset)
-			}
-			e.hi = int64(h.Offset+h.Length) + block.TrailerLen
-		}
-		return nil
-	})
-	return e, err
-}
-
-// withIndex gives f the table's index, which lies in the block cache or is
-// unpacked again from the tail.
-func (o *openTable) withIndex(ctx context.Context, f func(*colblk.IndexIter) error) (err error) {
-	defer func() { err = readError(o.file.name, err) }()
-	defer recoverTo(&err)
-	h, err := o.sst.BlockReader().Read(ctx, block.NoReadEnv, nil, o.foot.index, blockkind.Index, colblk.InitIndexBlockMetadata)
-	if err != nil {
-		return err
+	s := &scan{table: r.table, lower: appendPrefix(nil, KindEntry, key)}
+	s.upper = append(bytes.Clone(s.lower), keyTerminator)
+	s.start(ctx, r.src, 0)
+	if s.cursor == nil {
+		return 0, 0, s.err
 	}
-	var index colblk.IndexIter
-	defer func() { _ = index.Close() }()
-	if err := index.InitHandle(keyComparer, h, sstable.NoTransforms); err != nil {
-		return fmt.Errorf("segment: table %s: index: %w", o.file.name, err)
-	}
-	return f(&index)
+	defer func() { _ = s.close() }()
+	return s.last - s.first + 1, s.limit.hi - s.limit.lo, nil
 }

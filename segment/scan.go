@@ -2,53 +2,107 @@ package segment
 
 import (
 	"context"
+	"sync"
 
 	"github.com/cockroachdb/pebble/v2/sstable"
+	"github.com/cockroachdb/pebble/v2/sstable/block"
+	"github.com/cockroachdb/pebble/v2/sstable/block/blockkind"
+	"github.com/cockroachdb/pebble/v2/sstable/colblk"
+
+	"github.com/logdb-go/logdb/objstore"
 )
 
-// scan is what both iterators stand on: a Pebble iterator between two bounds,
-// the plan of its reads, and its errors.
+// scan walks the rows of a table between two bounds: over the index, which is
+// in memory, and over the blocks that the bounds leave. It reads blocks through
+// the block cache. Both iterators stand on it.
 type scan struct {
 	table        *openTable
-	it           sstable.Iterator // nil if there is nothing to see
-	plan         readPlan
-	ctx          planContext
-	lower, upper []byte
-	err          error
+	ctx          context.Context
+	lower, upper []byte // rows in [lower, upper)
+	fromMs       uint64 // blocks of older entries are skipped; 0 skips none
+	*cursor             // nil if there is nothing to see
+	ahead        readAhead
+	// The blocks that the bounds leave: index rows, both inclusive, and where they lie.
+	first, last int
+	limit       extent
+	backward    bool
+	err         error
 
 	lowerBuf, upperBuf [64]byte
 }
 
-// start opens the Pebble iterator. lower and upper are set.
-func (s *scan) start(ctx context.Context, filter *sstable.BlockPropertiesFilterer) {
-	s.ctx = planContext{ctx, &s.plan}
-	s.plan.bounds = s.bounds
-	it, err := s.newIter(filter)
-	if err != nil {
-		s.err = readError(s.table.file.name, err)
-		return
+// cursor is the large part of a scan, and outlives it.
+type cursor struct {
+	index colblk.IndexIter
+	data  colblk.DataBlockIter
+}
+
+var cursors = sync.Pool{New: func() any {
+	c := new(cursor)
+	c.data.InitOnce(&keySchema, keyComparer, nil)
+	return c
+}}
+
+// start finds the blocks. lower and upper are set. It reads nothing.
+func (s *scan) start(ctx context.Context, src objstore.Reader, window int64) {
+	s.ctx = ctx
+	s.ahead.init(s.table.name, src, window)
+	s.ahead.widen = s.widen
+	s.cursor = cursors.Get().(*cursor)
+	s.index.InitWithDecoder(keyComparer, &s.table.index, sstable.NoTransforms)
+	if ok, err := s.bound(); err != nil || !ok {
+		s.err = err
+		_ = s.close()
 	}
-	s.it = it
 }
 
-func (s *scan) newIter(filter *sstable.BlockPropertiesFilterer) (it sstable.Iterator, err error) {
-	defer recoverTo(&err)
-	return s.table.sst.NewPointIter(&s.ctx, sstable.IterOptions{
-		Lower: s.lower, Upper: s.upper,
-		Transforms:           sstable.NoTransforms,
-		Filterer:             filter,
-		FilterBlockSizeLimit: sstable.NeverUseFilterBlock,
-		Env:                  sstable.NoReadEnv,
-		ReaderProvider:       sstable.MakeTrivialReaderProvider(s.table.sst),
-		BlobContext:          sstable.AssertNoBlobHandles,
-	})
+func (s *scan) bound() (ok bool, err error) {
+	defer s.guard(&err)
+	// The last block whose separator is below upper is followed by one that may begin below it.
+	if !s.index.SeekGE(s.upper) && !s.index.Last() {
+		return false, nil
+	}
+	hi, err := s.handle()
+	if err != nil {
+		return false, err
+	}
+	s.last = s.index.RowIndex()
+	if !s.index.SeekGE(s.lower) {
+		return false, nil
+	}
+	lo, err := s.handle()
+	s.first = s.index.RowIndex()
+	s.limit = extent{lo.lo, hi.hi}
+	return err == nil && s.first <= s.last, err
 }
 
-func (s *scan) bounds() (extent, error) {
-	return s.table.extent(s.ctx.Context, s.lower, s.upper)
+// guard makes errors of panics, and sorts errors out.
+func (s *scan) guard(err *error) {
+	if p := recover(); p != nil {
+		*err = panicError(p)
+	}
+	if *err != nil {
+		*err = readError(s.table.name, s.ahead.last.lo, *err)
+	}
 }
 
-// move is a step of the Pebble iterator.
+// handle is where the block of the index row lies, its trailer included.
+func (s *scan) handle() (extent, error) {
+	h, err := s.index.BlockHandleWithProperties()
+	if err == nil {
+		err = checkHandle(h.Handle, 0, s.table.dataEnd)
+	}
+	if err != nil {
+		return extent{}, tableError(s.table.name, s.table.dataEnd, err)
+	}
+	return extentOf(h.Handle), nil
+}
+
+func extentOf(h block.Handle) extent {
+	return extent{int64(h.Offset), int64(h.Offset+h.Length) + block.TrailerLen}
+}
+
+// move is a step of a scan.
 type move uint8
 
 const (
@@ -58,48 +112,162 @@ const (
 	movePrev
 )
 
-// step moves and returns key and value of where it arrives, or ok false at the
-// end and after an error. Both slices are valid until the next step.
+// step moves and returns key and value of where it arrives, or ok false at
+// either end and after an error. Both slices are valid until the next step.
 func (s *scan) step(m move) (key, value []byte, ok bool) {
-	key, value, ok, err := s.tryStep(m)
+	ok, err := s.tryStep(m)
 	if err != nil {
-		s.err = readError(s.table.file.name, err)
+		s.err = err
 	}
-	return key, value, ok && err == nil
+	if !ok || err != nil {
+		return nil, nil, false
+	}
+	kv := s.data.KV()
+	return kv.K.UserKey, kv.InPlaceValue(), true
 }
 
-func (s *scan) tryStep(m move) (key, value []byte, ok bool, err error) {
-	defer recoverTo(&err)
-	s.plan.backward = m == moveLast || m == movePrev
-	// Pebble's type of a row has no name outside of Pebble.
-	kv := none(s.it.Next)
+func (s *scan) tryStep(m move) (ok bool, err error) {
+	defer s.guard(&err)
+	s.backward = m == moveLast || m == movePrev
 	switch m {
 	case moveFirst:
-		kv = s.it.SeekGE(s.lower, 0)
+		ok, err = s.enter(s.index.SeekGE(s.lower))
+		if ok && s.index.RowIndex() == s.first {
+			s.data.SeekGE(s.lower, 0)
+		}
 	case moveLast:
-		kv = s.it.SeekLT(s.upper, 0)
+		ok, err = s.enter(s.index.SeekGE(s.upper) || s.index.Last())
+		if ok && s.index.RowIndex() == s.last {
+			s.data.SeekLT(s.upper, 0)
+		}
 	case moveNext:
-		kv = s.it.Next()
+		ok = true
+		s.data.Next()
 	case movePrev:
-		kv = s.it.Prev()
+		ok = true
+		s.data.Prev()
 	}
-	if kv == nil {
-		return nil, nil, false, s.it.Error()
+	for ok && err == nil && !s.data.Valid() {
+		ok, err = s.enter(s.turn())
 	}
-	value, _, err = kv.Value(nil)
-	return kv.K.UserKey, value, true, err
+	return ok && err == nil && s.inside(), err
 }
 
-func none[T any](func() T) (v T) { return v }
-
-// close gives the Pebble iterator back.
-func (s *scan) close() error {
-	if s.it != nil {
-		if err := s.it.Close(); err != nil && s.err == nil {
-			s.err = readError(s.table.file.name, err)
-		}
-		s.it = nil
+// turn moves to the next row of the index, in the scan's direction.
+func (s *scan) turn() bool {
+	if s.backward {
+		return s.index.Prev()
 	}
-	s.plan.buf = nil
+	return s.index.Next()
+}
+
+// inside compares with the bound that the scan goes towards, in the one block
+// that can reach beyond it.
+func (s *scan) inside() bool {
+	row := s.index.RowIndex()
+	if s.backward {
+		return row != s.first || compareKeys(s.data.KV().K.UserKey, s.lower) >= 0
+	}
+	return row != s.last || compareKeys(s.data.KV().K.UserKey, s.upper) < 0
+}
+
+// enter loads the block of the index row, or the nearest after it that may
+// hold what is looked for, and stands on the row where it begins in the
+// direction of the scan.
+func (s *scan) enter(valid bool) (ok bool, err error) {
+	for ; valid; valid = s.turn() {
+		if row := s.index.RowIndex(); row < s.first || row > s.last {
+			return false, nil
+		}
+		h, err := s.index.BlockHandleWithProperties()
+		if err != nil {
+			return false, err
+		}
+		if old, err := s.tooOld(h.Props); err != nil {
+			return false, err
+		} else if old {
+			continue
+		}
+		return true, s.load(h.Handle)
+	}
+	return false, nil
+}
+
+func (s *scan) tooOld(props []byte) (bool, error) {
+	if s.fromMs == 0 {
+		return false, nil
+	}
+	sp, err := blockSpan(props, s.table.spanID)
+	if err != nil {
+		return false, tableError(s.table.name, s.table.dataEnd, err)
+	}
+	return !sp.some || sp.msHi < s.fromMs, nil
+}
+
+func (s *scan) load(h block.Handle) error {
+	if err := checkHandle(h, 0, s.table.dataEnd); err != nil {
+		return tableError(s.table.name, s.table.dataEnd, err)
+	}
+	b, err := s.table.sst.BlockReader().Read(s.ctx, block.NoReadEnv, &s.ahead, h, blockkind.SSTableData, initDataBlock)
+	if err != nil {
+		return readError(s.table.name, int64(h.Offset), err)
+	}
+	if err := s.data.InitHandle(keyComparer, b, sstable.NoTransforms); err != nil {
+		return err
+	}
+	if s.backward {
+		s.data.Last()
+	} else {
+		s.data.First()
+	}
+	return nil
+}
+
+func initDataBlock(md *block.Metadata, data []byte) error {
+	return colblk.InitDataBlockMetadata(&keySchema, md, data)
+}
+
+// widen implements readAhead.widen with whole blocks of the limit. What would
+// remain is taken along if it is not more than another window.
+func (s *scan) widen(want extent, window int64) extent {
+	get, index := want, s.index
+	if s.backward {
+		if want.hi-s.limit.lo <= min(2*window, maxWindow) {
+			get.lo = s.limit.lo
+			return get
+		}
+		for index.Prev() && index.RowIndex() >= s.first {
+			if h, err := index.BlockHandleWithProperties(); err != nil || want.hi-int64(h.Offset) > window || int64(h.Offset) >= get.lo {
+				break
+			} else {
+				get.lo = int64(h.Offset)
+			}
+		}
+		return get
+	}
+	if s.limit.hi-want.lo <= min(2*window, maxWindow) {
+		get.hi = s.limit.hi
+		return get
+	}
+	for index.Next() && index.RowIndex() <= s.last {
+		h, err := index.BlockHandleWithProperties()
+		if e := extentOf(h.Handle); err != nil || e.hi-want.lo > window || e.hi <= get.hi {
+			break
+		} else {
+			get.hi = e.hi
+		}
+	}
+	return get
+}
+
+// close gives back what the scan holds.
+func (s *scan) close() error {
+	if s.cursor != nil {
+		_ = s.data.Close()
+		s.index.Invalidate()
+		cursors.Put(s.cursor)
+		s.cursor = nil
+	}
+	s.ahead.buf = nil
 	return s.err
 }

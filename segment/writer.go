@@ -27,6 +27,10 @@ const (
 // DefaultBlockBytes is the size of a block before compression.
 const DefaultBlockBytes = 32 << 10
 
+// maxIndexBytes is the size of an index, unpacked, at which Pebble would split
+// it. Only many blocks of one key of 64 KiB come near, and Size counts them.
+const maxIndexBytes = 1 << 30
+
 // WriterOptions says what table is to be built. Log, ID, Nonce and Segment end
 // up in the object, where Cache.Open compares them.
 type WriterOptions struct {
@@ -86,7 +90,7 @@ func NewWriter(o WriterOptions) *Writer {
 	w.raw = sstable.NewRawWriter(&w.sink, sstable.WriterOptions{
 		BlockSize: o.BlockBytes,
 		// One index block: a second level would cost a read where the tail is not cached, and saves nothing where it is.
-		IndexBlockSize: 1 << 26,
+		IndexBlockSize: maxIndexBytes,
 		Comparer:       keyComparer,
 		KeySchema:      &keySchema,
 		Compression:    o.Compression.profile(),

@@ -1,0 +1,124 @@
+package segment
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2/objstorage"
+
+	"github.com/logdb-go/logdb/objstore"
+)
+
+// tailFile is what Pebble sees of a table while it is opened: the tail. Data
+// is read block by block later, each through the readAhead of an iterator.
+type tailFile struct {
+	size int64
+	tail []byte
+}
+
+var (
+	_ objstorage.Readable   = (*tailFile)(nil)
+	_ objstorage.ReadHandle = (*readAhead)(nil)
+)
+
+func (f *tailFile) Close() error { return nil }
+
+func (f *tailFile) Size() int64 { return f.size }
+
+// NewReadHandle implements objstorage.Readable. Read-before has nothing to do:
+// the tail is here already.
+func (f *tailFile) NewReadHandle(objstorage.ReadBeforeSize) objstorage.ReadHandle {
+	h := objstorage.MakeNoopReadHandle(f)
+	return &h
+}
+
+// ReadAt implements objstorage.Readable.
+func (f *tailFile) ReadAt(_ context.Context, p []byte, off int64) error {
+	lo := f.size - int64(len(f.tail))
+	if end := off + int64(len(p)); off < lo || end < off || end > f.size {
+		return fmt.Errorf("block [%d, %d), want it inside the tail [%d, %d)", off, end, lo, f.size)
+	}
+	copy(p, f.tail[off-lo:])
+	return nil
+}
+
+const (
+	minWindow = 64 << 10
+	maxWindow = 8 << 20
+)
+
+// extent is a half-open range of bytes of a table.
+type extent struct{ lo, hi int64 }
+
+func (e extent) contains(o extent) bool { return e.lo <= o.lo && o.hi <= e.hi }
+
+// readAhead turns the block reads of one iterator into few ranged reads. The
+// index tells which bytes can be wanted at all, so no read goes beyond them;
+// inside, a window starts small and doubles as long as reads follow each other
+// in one direction. What is read ahead stays here and not in the cache.
+type readAhead struct {
+	name string
+	src  objstore.Reader
+	// widen returns whole blocks around the one that is wanted, in the direction of the scan, window bytes at most unless that one is larger.
+	widen func(want extent, window int64) extent
+
+	window int64  // of the next read, if it follows the last
+	last   extent // the block that was wanted last, from here or from the cache
+	at     extent // what buf holds
+	buf    []byte
+}
+
+func (a *readAhead) init(name string, src objstore.Reader, window int64) {
+	a.name, a.src = name, src
+	a.window = min(max(window, minWindow), maxWindow)
+}
+
+// ReadAt implements objstorage.ReadHandle.
+func (a *readAhead) ReadAt(ctx context.Context, dst []byte, off int64) error {
+	want := extent{off, off + int64(len(dst))}
+	if a.buf == nil || !a.at.contains(want) {
+		if err := a.fetch(ctx, want); err != nil {
+			return err
+		}
+	}
+	copy(dst, a.buf[want.lo-a.at.lo:])
+	a.last = want
+	return nil
+}
+
+func (a *readAhead) fetch(ctx context.Context, want extent) error {
+	if a.last.hi != 0 && want.lo != a.last.hi && want.hi != a.last.lo {
+		a.window = minWindow
+	}
+	get := a.widen(want, a.window)
+	b, err := getRange(ctx, a.src, a.name, get)
+	if err != nil {
+		return err
+	}
+	a.buf, a.at = b, get
+	a.window = min(2*a.window, maxWindow)
+	return nil
+}
+
+// RecordCacheHit implements objstorage.ReadHandle.
+func (a *readAhead) RecordCacheHit(_ context.Context, off, size int64) {
+	a.last = extent{off, off + size}
+}
+
+// SetupForCompaction implements objstorage.ReadHandle.
+func (a *readAhead) SetupForCompaction() {}
+
+// Close implements objstorage.ReadHandle.
+func (a *readAhead) Close() error { return nil }
+
+// getRange reads e of the object, all of it.
+func getRange(ctx context.Context, src objstore.Reader, name string, e extent) ([]byte, error) {
+	b, err := src.GetRange(ctx, name, e.lo, e.hi-e.lo)
+	if err != nil {
+		return nil, fmt.Errorf("segment: table %s: read [%d, %d): %w", name, e.lo, e.hi, err)
+	}
+	if int64(len(b)) != e.hi-e.lo {
+		return nil, fmt.Errorf("segment: table %s: read [%d, %d): got %d bytes", name, e.lo, e.hi, len(b))
+	}
+	return b, nil
+}
