@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/logdb-go/logdb/logdb/internal/compact"
+	"github.com/logdb-go/logdb/logdb/internal/view"
 	"github.com/logdb-go/logdb/objstore"
 	"github.com/logdb-go/logdb/segment"
 )
@@ -17,11 +18,18 @@ type maintainer struct {
 	db    *LogDb
 	kick  chan struct{}
 	asked chan chan error
-	table uint64 // number of the next merged table of this compactor epoch
+	table uint64      // number of the next merged table of this compactor epoch
+	store *view.Store // with a cache of its own: a merge reads all once and would evict what readers need
 }
 
+// mergeCache is the block cache of merges, in bytes.
+const mergeCache = 16 << 20
+
 func newMaintainer(d *LogDb) *maintainer {
-	return &maintainer{db: d, kick: make(chan struct{}, 1), asked: make(chan chan error)}
+	return &maintainer{
+		db: d, kick: make(chan struct{}, 1), asked: make(chan chan error),
+		store: &view.Store{Log: d.logID, Source: d.bucket, Cache: segment.NewCache(mergeCache, mergeCache)},
+	}
 }
 
 func (t *maintainer) run() {
@@ -200,7 +208,7 @@ func (t *maintainer) rewrite(ctx context.Context, epoch uint64, job compact.Job)
 			Segment: job.Segment, BaseMs: base, Compression: segment.Zstd,
 		}
 	}
-	err = compact.Merge(ctx, d.store, job.Tables, options, compact.DefaultTableBytes, func(body []byte, table segment.Table) error {
+	err = compact.Merge(ctx, t.store, job.Tables, options, compact.DefaultTableBytes, func(body []byte, table segment.Table) error {
 		out = append(out, table)
 		return putTable(ctx, d.bucket, d.store.Cache, d.logID, body, table, d.retry("compact"))
 	})
