@@ -14,6 +14,7 @@ import (
 type EntryIter struct {
 	scan
 	fixed bool // all entries are of one key
+	pass  bool // over the whole table
 
 	key      []byte
 	seq, ms  uint64 // ms above the table's base
@@ -44,9 +45,13 @@ func (r *Reader) newEntryIter(o EntryOptions) *EntryIter {
 
 // open starts the scan between the bounds that are set.
 func (it *EntryIter) open(ctx context.Context, src objstore.Reader, window int64) {
-	if it.fromMs <= it.table.span.msHi {
-		it.start(ctx, src, window)
+	if it.fromMs > it.table.span.msHi {
+		return
 	}
+	if it.pass {
+		it.bypass()
+	}
+	it.start(ctx, src, window)
 }
 
 // First moves to the first entry and reports whether there is one.

@@ -59,12 +59,12 @@ func TestKeysSortLikeTheirParts(t *testing.T) {
 // may show our comparer: prefixes, and the suffixes behind them.
 func TestComparerKeepsPebblesRules(t *testing.T) {
 	var prefixes, suffixes [][]byte
-	for _, k := range hostileKeys() {
-		if len(k) < 1000 {
-			prefixes = append(prefixes, appendPrefix(nil, KindEntry, []byte(k)), appendPrefix(nil, KindListing, []byte(k)))
-		}
+	// Pebble's check takes the square of it all.
+	for _, k := range []string{"", "\x00", "\x00\x00", "\x09", "a", "a\x00", "a\x00\x00\x00\x00\x00\x00\x00\x00\x09", "a\x09", "aa", "\xff", "\xff\xff"} {
+		prefixes = append(prefixes, appendPrefix(nil, KindEntry, []byte(k)))
 	}
-	for _, s := range testSequences {
+	prefixes = append(prefixes, appendPrefix(nil, KindListing, []byte("a")))
+	for _, s := range testSequences[2:7] {
 		suffixes = append(suffixes, appendSuffix(nil, s))
 	}
 	slices.SortFunc(prefixes, bytes.Compare)

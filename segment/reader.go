@@ -83,11 +83,13 @@ func (r *Reader) Entries(ctx context.Context, key []byte, start, end uint64, end
 // scanWindow is what a pass over a whole table reads at first.
 const scanWindow = 1 << 20
 
-// All returns every entry of the table, by key and sequence.
+// All returns every entry of the table, by key and sequence. It uses cached
+// blocks and leaves none behind.
 func (r *Reader) All(ctx context.Context, o EntryOptions) *EntryIter {
 	it := r.newEntryIter(o)
 	it.lower = append(it.lowerBuf[:0], byte(KindEntry), keyTerminator)
 	it.upper = append(it.upperBuf[:0], byte(KindEntry)+1, keyTerminator)
+	it.pass = true
 	it.open(ctx, r.src, max(o.Hint, scanWindow))
 	return it
 }

@@ -2,6 +2,7 @@ package segment
 
 import (
 	"context"
+	"errors"
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2/sstable"
@@ -26,6 +27,7 @@ type scan struct {
 	first, last int
 	limit       extent
 	backward    bool
+	env         block.ReadEnv
 	err         error
 
 	lowerBuf, upperBuf [64]byte
@@ -35,6 +37,7 @@ type scan struct {
 type cursor struct {
 	index colblk.IndexIter
 	data  colblk.DataBlockIter
+	pool  block.BufferPool
 }
 
 var cursors = sync.Pool{New: func() any {
@@ -43,12 +46,22 @@ var cursors = sync.Pool{New: func() any {
 	return c
 }}
 
+// bypass makes the scan leave no blocks in the cache: a pass over a whole table
+// would drive out what is read again. It comes before start.
+func (s *scan) bypass() {
+	s.cursor = cursors.Get().(*cursor)
+	s.pool.Init(4)
+	s.env.BufferPool = &s.pool
+}
+
 // start finds the blocks. lower and upper are set. It reads nothing.
 func (s *scan) start(ctx context.Context, src objstore.Reader, window int64) {
 	s.ctx = ctx
 	s.ahead.init(s.table.name, src, window)
 	s.ahead.widen = s.widen
-	s.cursor = cursors.Get().(*cursor)
+	if s.cursor == nil {
+		s.cursor = cursors.Get().(*cursor)
+	}
 	s.index.InitWithDecoder(keyComparer, &s.table.index, sstable.NoTransforms)
 	if ok, err := s.bound(); err != nil || !ok {
 		s.err = err
@@ -208,7 +221,7 @@ func (s *scan) load(h block.Handle) error {
 	if err := checkHandle(h, 0, s.table.dataEnd); err != nil {
 		return tableError(s.table.name, s.table.dataEnd, err)
 	}
-	b, err := s.table.sst.BlockReader().Read(s.ctx, block.NoReadEnv, &s.ahead, h, blockkind.SSTableData, initDataBlock)
+	b, err := s.table.sst.BlockReader().Read(s.ctx, s.env, &s.ahead, h, blockkind.SSTableData, initDataBlock)
 	if err != nil {
 		return readError(s.table.name, int64(h.Offset), err)
 	}
@@ -265,7 +278,13 @@ func (s *scan) close() error {
 	if s.cursor != nil {
 		_ = s.data.Close()
 		s.index.Invalidate()
-		cursors.Put(s.cursor)
+		// After a panic somewhere in Pebble nobody knows what is still in use.
+		if !errors.Is(s.err, errPanic) {
+			if s.env.BufferPool != nil {
+				s.pool.Release()
+			}
+			cursors.Put(s.cursor)
+		}
 		s.cursor = nil
 	}
 	s.ahead.buf = nil
