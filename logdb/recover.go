@@ -179,6 +179,7 @@ func (r *recovery) adopt(obj wal.Object) error {
 // first object.
 func (r *recovery) remote(own wal.Position) {
 	r.close()
+	r.ordinal = 0 // counts what is still to be shipped
 	for i, g := range r.gens {
 		g.cut = g.end
 		if i == len(r.gens)-1 {
