@@ -18,12 +18,19 @@ type fake struct {
 	keys   []string
 	rows   []Listing
 	at     int
+	key    []byte
 	err    error
 	closed int
 }
 
-func (f *fake) Next() bool       { f.at++; return f.at <= len(f.keys) }
-func (f *fake) Key() []byte      { return []byte(f.keys[f.at-1]) }
+func (f *fake) Next() bool {
+	if f.at++; f.at <= len(f.keys) {
+		f.key = append(f.key[:0], f.keys[f.at-1]...)
+	}
+	return f.at <= len(f.keys)
+}
+
+func (f *fake) Key() []byte      { return f.key }
 func (f *fake) Listing() Listing { return f.rows[f.at-1] }
 func (f *fake) Close() error     { f.closed++; return nil }
 
