@@ -51,10 +51,10 @@ func (d *LogDb) SealSegment(ctx context.Context, metadata []byte) (s Segment, se
 			return err
 		}
 		sealed = true
-		s = Segment{ID: c.seg.id, Sequences: Between(c.seg.start, c.next), Opened: time.UnixMilli(c.seg.opened.UnixMilli()),
+		s = Segment{ID: c.seg.id, Sequences: Between(c.seg.start, c.next), Opened: time.UnixMilli(c.seg.opened.UnixMilli()), Last: time.UnixMilli(c.last),
 			Records: c.seg.records, Bytes: uint64(c.seg.bytes), Sealed: true, Metadata: metadata}
 		err := c.seal(metadata)
-		s.Last, ordinal = time.UnixMilli(c.last), c.ordinal
+		ordinal = c.ordinal
 		d.shipper.want(ordinal)
 		return err
 	})
