@@ -61,7 +61,7 @@ func (o *opening) checkEmpty(ctx context.Context) error {
 			return fmt.Errorf("%w: no manifest, yet object %q: not an empty prefix", ErrForeign, info.Name)
 		}
 	}
-	if o.dir != nil && !o.dir.State().Log.IsZero() {
+	if o.dir != nil && o.dir.State().Bound() {
 		return fmt.Errorf("%w: WAL directory belongs to log %v, the bucket holds none", ErrForeign, o.dir.State().Log)
 	}
 	return nil

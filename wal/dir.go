@@ -121,15 +121,19 @@ func (d *Dir) ID() objstore.ID { return d.disk.cur.dir }
 // State returns what the directory remembers. It may be called at any time.
 func (d *Dir) State() State { return *d.state.Load() }
 
-// NoteEpoch binds the directory to log, if it is not bound yet, and remembers the epoch that is about to be taken and
-// the nonce of the attempt. It is durable on return. The epoch may be noted again, never a lower one: that is a store
-// that went back in time.
+// NoteEpoch remembers the log that is about to be opened, the epoch that is about to be taken and the nonce of the
+// attempt. It is durable on return. The epoch may be noted again, never a lower one: that is a store that went back in
+// time. The first limit binds the directory to its log; until then another log may be noted, for the attempt may have
+// come to nothing.
 //
 // Errors: *[ForeignError]. Any error of the disk is final.
 func (d *Dir) NoteEpoch(log objstore.ID, epoch uint64, nonce objstore.ID) error {
 	s := d.State()
-	if !s.Log.IsZero() && s.Log != log {
-		return &ForeignError{Dir: s.Log, Want: log}
+	if s.Log != log {
+		if s.Bound() {
+			return &ForeignError{Dir: s.Log, Want: log}
+		}
+		s = State{}
 	}
 	if epoch < s.Epoch {
 		return fmt.Errorf("wal: note epoch %d in %s: epoch %d was noted before", epoch, d.path, s.Epoch)

@@ -44,12 +44,23 @@ func TestDirKeepsItsIdentityAndState(t *testing.T) {
 }
 
 func TestDirBelongsToOneLogAndTimeGoesForward(t *testing.T) {
+func TestDirWhereNobodyWroteTakesAnotherLog(t *testing.T) {
+	d := openTestDir(t, vfs.NewMem())
+	must(t, d.NoteEpoch(testLog, 4, objstore.NewID()))
+	other := objstore.NewID()
+	must(t, d.NoteEpoch(other, 1, objstore.NewID()))
+	if s := d.State(); s.Log != other || s.Epoch != 1 || s.Bound() {
+		t.Fatalf("got %+v, want epoch 1 of log %v", s, other)
+	}
+}
+
 	d := openTestDir(t, vfs.NewMem())
 	if err := d.SetLimit(0, 1); err == nil {
 		t.Fatal("a directory that no log owns took a limit")
 	}
 	must(t, d.NoteEpoch(testLog, 4, objstore.NewID()))
 	other := objstore.NewID()
+	must(t, d.SetLimit(4, 1))
 	var foreign *ForeignError
 	if err := d.NoteEpoch(other, 5, objstore.NewID()); !errors.As(err, &foreign) || *foreign != (ForeignError{Dir: testLog, Want: other}) {
 		t.Fatalf("got %v, want a ForeignError with both logs", err)
