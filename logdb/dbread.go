@@ -3,6 +3,7 @@ package logdb
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/logdb-go/logdb/logdb/internal/view"
 )
@@ -80,11 +81,23 @@ func (d *LogDb) current(l Durability) (*view.View, uint64, error) {
 	return d.view.Load(), hi, nil
 }
 
-func (d *LogDb) renew(_ context.Context, v *view.View) error {
-	if d.view.Load() == v {
-		return errUnchanged
+// renew is asked for when a table of v is gone. If our own edits did not take
+// it out of the log, the next writer's may have: only the bucket's manifest
+// tells a takeover from damage.
+func (d *LogDb) renew(ctx context.Context, v *view.View) error {
+	if d.view.Load() != v {
+		return nil
 	}
-	return nil
+	m, _, err := readManifest(ctx, d.bucket, d.retry("read"))
+	if err != nil {
+		return err
+	}
+	if m.Epoch != d.epoch {
+		err := fmt.Errorf("%w: manifest has epoch %d, ours is %d", ErrFenced, m.Epoch, d.epoch)
+		d.fail(err)
+		return err
+	}
+	return errUnchanged
 }
 
 // advanced announces the remote watermark to followers that read no further;
