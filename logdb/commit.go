@@ -319,6 +319,7 @@ func (c *committer) seal(metadata []byte) error {
 		c.db.state.add(c.gen)
 	}
 	c.ordinal++
+	c.db.applied.advance(c.next) // of a log that was reopened: the seal lies behind the gap
 	c.db.opts.Events.emit(c.db.opts.Events.Sealed, Event{Name: "segment", Segment: c.seg.id, Range: Between(c.seg.start, c.next)})
 	c.seg.open = false
 	return c.close(frame)
