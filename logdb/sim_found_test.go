@@ -1,0 +1,98 @@
+package logdb
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/logdb-go/logdb/objstore"
+	"github.com/logdb-go/logdb/objstore/objstoretest"
+	"github.com/logdb-go/logdb/segment"
+)
+
+// What the simulation found, one schedule each, so that it stays found.
+
+// refused is a bucket that refuses to have its manifest written.
+func refused(b objstore.Bucket) objstore.Bucket {
+	return objstoretest.NewFaulty(b, objstoretest.Plan{Hook: func(op objstoretest.Op) objstoretest.Fault {
+		if op.Kind == objstoretest.Put && op.Name == segment.ManifestName {
+			return objstoretest.Fault{Kind: objstoretest.Refuse}
+		}
+		return objstoretest.Fault{Kind: objstoretest.None}
+	}})
+}
+
+// A log whose very first open is killed between the note in its directory and
+// the manifest is created by the next open, from this directory or another;
+// and then this directory opens it too.
+func TestKilledBeforeTheLogExisted(t *testing.T) {
+	for _, other := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			b, fs := objstore.NewMem(), disk()
+			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+			defer cancel()
+			if _, err := Open(ctx, refused(b), Options{WALDir: "wal", fs: fs}); !errors.Is(err, context.DeadlineExceeded) {
+				t.Fatalf("open without a manifest: %v", err)
+			}
+			if other {
+				d := openLog(t, b, Options{WALDir: "wal", fs: disk()})
+				mustAppend(t, d, Remote, "a", "1")
+				closeLog(t, d)
+			}
+			d := openLog(t, b, Options{WALDir: "wal", fs: fs})
+			mustAppend(t, d, Remote, "a", "2")
+			closeLog(t, d)
+		})
+	}
+}
+
+// The writer after a crash goes on behind a gap. A seal that it writes there
+// before any record must not take the remote watermark past the applied one.
+func TestSealBehindAGap(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, fs := objstore.NewMem(), disk()
+		d := openLog(t, b, Options{WALDir: "wal", fs: fs})
+		mustAppend(t, d, Remote, "a", "1")
+		crash(d)
+		d = openLog(t, b, Options{WALDir: "wal", fs: fs})
+		mustSeal(t, d)
+		if remote, applied := d.DurableSequence(Remote), d.DurableSequence(Applied); remote > applied {
+			t.Errorf("remote watermark %d, applied %d", remote, applied)
+		}
+	})
+}
+
+// A writer that was taken over, and does not know it yet, finds its tables
+// merged and collected by the next one. That is no corruption.
+func TestReadsOfAFencedWriter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, b := context.Background(), objstore.NewMem()
+		old := openLog(t, b, Options{Memory: Memory{Cache: 1 << 20}})
+		for range 3 { // tables of one segment, to be merged
+			mustAppend(t, old, Remote, "a", "1")
+			if err := old.control((*committer).rotate); <-err != nil {
+				t.Fatal("rotate")
+			}
+			settled()
+		}
+		d := openLog(t, b, Options{})
+		mustSeal(t, d)
+		if err := d.Compact(ctx); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour) // the grace passes
+		if _, err := old.Count(ctx, []byte("a"), Range{}); !errors.Is(err, ErrFenced) {
+			t.Errorf("count by the old writer: %v, want ErrFenced", err)
+		}
+		if err := old.Err(); !errors.Is(err, ErrFenced) {
+			t.Errorf("old writer's error: %v, want ErrFenced", err)
+		}
+		for _, err := range old.Scan(ctx, []byte("a"), Range{}, ScanOptions{}).All() {
+			if !errors.Is(err, ErrFenced) {
+				t.Errorf("scan by the old writer: %v, want ErrFenced", err)
+			}
+		}
+	})
+}
