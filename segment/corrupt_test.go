@@ -200,3 +200,42 @@ func TestPropertiesReject(t *testing.T) {
 		}
 	}
 }
+
+// TestRowsOfALaterVersion: kinds that may be skipped are, in both directions,
+// and one that may not be makes the whole table unreadable.
+func TestRowsOfALaterVersion(t *testing.T) {
+	for _, c := range []struct {
+		kinds []Kind
+		want  error
+	}{{[]Kind{0x08, 0x18, 0x21, 0x30, 0x7f}, nil}, {[]Kind{0x30, 0x80}, objstore.ErrUnsupported}, {[]Kind{0xff}, objstore.ErrUnsupported}} {
+		o := optionsFor(None, 200)
+		w := NewWriter(o)
+		raw := func(kind Kind) {
+			w.keyBuf, w.spans.pending.entry, w.filter.add = appendSuffix(appendPrefix(w.keyBuf[:0], kind, []byte("b")), 1), false, false
+			must(t, w.add([]byte("from the future")))
+		}
+		for _, kind := range c.kinds {
+			if kind < KindListing {
+				raw(kind)
+			}
+		}
+		must(t, w.AddListing([]byte("b"), []byte("row")))
+		for _, kind := range c.kinds {
+			if kind > KindListing && kind < KindEntry {
+				raw(kind)
+			}
+		}
+		must(t, w.Add([]byte("b"), 5, o.BaseMs+100, 0, []byte("v")))
+		for _, kind := range c.kinds {
+			if kind > KindEntry {
+				raw(kind)
+			}
+		}
+		b, tab, err := w.Finish()
+		must(t, err)
+		es, rows, err := readEverything(NewCache(0, 0), newBucket(t, tab.Name(), b), tab)
+		if !errors.Is(err, c.want) || err == nil && (len(es) != 2 || len(rows) != 1) {
+			t.Errorf("kinds %x: got %v %v, %v, want %v", c.kinds, es, rows, err, c.want)
+		}
+	}
+}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/sstable"
+	"github.com/cockroachdb/pebble/v2/sstable/colblk"
 
 	"github.com/logdb-go/logdb/objstore"
 )
@@ -64,8 +65,25 @@ func (o *openTable) parse(ctx context.Context, options sstable.ReaderOptions, f 
 		return fmt.Errorf("index: %w", err)
 	}
 	o.index.Init(index)
+	if err := o.checkKinds(); err != nil {
+		return err
+	}
 	o.bytes = int64(cap(index)+cap(o.filter)) + tableOverhead
 	f.tail = nil
+	return nil
+}
+
+// checkKinds refuses a table with rows that must not be skipped. The last
+// separator is the last key itself.
+func (o *openTable) checkKinds() error {
+	var index colblk.IndexIter
+	index.InitWithDecoder(keyComparer, &o.index, sstable.NoTransforms)
+	if !index.Last() {
+		return fmt.Errorf("index: got no block, want one")
+	}
+	if last := index.Separator(); len(last) == 0 || Kind(last[0]) >= kindCritical {
+		return fmt.Errorf("rows of kind %.1x, want below %#02x: %w", last, byte(kindCritical), objstore.ErrUnsupported)
+	}
 	return nil
 }
 
