@@ -1,7 +1,6 @@
 package logdb
 
 import (
-
 	"github.com/logdb-go/logdb/logdb/internal/memtable"
 	"github.com/logdb-go/logdb/logdb/internal/view"
 	"github.com/logdb-go/logdb/segment"
@@ -169,4 +168,3 @@ func (r *tailRun) count(segs []view.SegmentInfo, flushed uint64) {
 		}
 	}
 }
-
