@@ -117,7 +117,7 @@ func (it *Iterator) Next() bool {
 		case vanished(err):
 			return it.fail(fmt.Errorf("%w: %w", ErrStale, err))
 		case err != nil:
-			return it.fail(err)
+			return it.fail(whenClosed(err))
 		case !it.it.Done() || !it.follow:
 			it.resume = max(it.resume, it.it.NextSequence())
 			if it.o.Reverse {
@@ -281,7 +281,7 @@ func (it *KeyIterator) Err() error {
 	if err := it.it.Err(); vanished(err) {
 		return fmt.Errorf("%w: %w", ErrStale, err)
 	} else {
-		return err
+		return whenClosed(err)
 	}
 }
 

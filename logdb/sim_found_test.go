@@ -96,3 +96,45 @@ func TestReadsOfAFencedWriter(t *testing.T) {
 		}
 	})
 }
+
+// Iterators that are in use when their log or reader is closed read memory
+// that is still theirs, and what they cannot read any more is ErrClosed.
+func TestIteratorsOutliveTheirLog(t *testing.T) {
+	ctx, b := context.Background(), objstore.NewMem()
+	d := openLog(t, b, Options{})
+	for range 4 {
+		mustAppend(t, d, Remote, "a", "1", "a", "2")
+		mustSeal(t, d)
+	}
+	closeLog(t, d)
+	d = openLog(t, b, Options{})
+	r := openReader(t, b, ReaderOptions{})
+	for _, l := range []interface {
+		LogRead
+		Close() error
+	}{d, r} {
+		it := l.Scan(ctx, []byte("a"), Range{}, ScanOptions{})
+		keys := l.ListKeys(ctx, KeyOptions{})
+		if !it.Next() {
+			t.Fatal(it.Err())
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		for it.Next() {
+			it.Entry()
+		}
+		for keys.Next() {
+			keys.Key()
+		}
+		for _, err := range []error{it.Err(), keys.Err()} {
+			if err != nil && !errors.Is(err, ErrClosed) {
+				t.Errorf("after close: %v, want ErrClosed", err)
+			}
+		}
+		if _, err := l.Count(ctx, []byte("a"), Range{}); !errors.Is(err, ErrClosed) {
+			t.Errorf("count after close: %v, want ErrClosed", err)
+		}
+		_, _ = it.Close(), keys.Close()
+	}
+}

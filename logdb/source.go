@@ -8,6 +8,7 @@ import (
 
 	"github.com/logdb-go/logdb/logdb/internal/view"
 	"github.com/logdb-go/logdb/objstore"
+	"github.com/logdb-go/logdb/segment"
 )
 
 // source is what both faces read through: where the newest view is, how to get
@@ -32,6 +33,14 @@ type source struct {
 // it; each time the whole grace of the collector has passed.
 const renewals = 3
 
+// whenClosed gives a read that outlived its log the log's own error.
+func whenClosed(err error) error {
+	if errors.Is(err, segment.ErrCacheClosed) {
+		return ErrClosed
+	}
+	return err
+}
+
 // vanished tells an error that a newer view may mend.
 func vanished(err error) bool { return errors.Is(err, objstore.ErrNotFound) }
 
@@ -44,7 +53,7 @@ func (s *source) read(ctx context.Context, d Durability, f func(v *view.View, hi
 			return err
 		}
 		if err = f(v, hi); !vanished(err) {
-			return err
+			return whenClosed(err)
 		}
 		if try == renewals {
 			return fmt.Errorf("%w: %w", ErrStale, err)

@@ -21,7 +21,8 @@ const tableOverhead = 4 << 10
 // have left the cache.
 const maxNumbers = 1 << 15
 
-var errCacheClosed = errors.New("segment: cache is closed")
+// ErrCacheClosed: a table was to be opened through a cache that is closed.
+var ErrCacheClosed = errors.New("segment: cache is closed")
 
 // Cache holds blocks of data and tails of tables in memory, each in a budget
 // of its own. It is shared by everything that reads tables in a process.
@@ -41,6 +42,7 @@ type Cache struct {
 		numbers map[tableKey]uint64
 		next    uint64
 		used    int64
+		pins    int // of all tables
 		stats   CacheStats
 		closed  bool
 	}
@@ -121,7 +123,8 @@ func (c *Cache) Stats() CacheStats {
 	return s
 }
 
-// Close gives the memory back. All readers and iterators are closed before.
+// Close lets no further table be opened. Readers that are open go on; when the
+// last of them is closed, or at once, the memory is given back.
 func (c *Cache) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -131,9 +134,17 @@ func (c *Cache) Close() error {
 	c.mu.closed = true
 	c.mu.lru.Init()
 	c.mu.tables, c.mu.numbers, c.mu.used = nil, nil, 0
-	c.options.CacheOpts.CacheHandle.Close()
-	c.blocks.Unref()
+	c.freeLocked()
 	return nil
+}
+
+// freeLocked gives the blocks back if nobody can use them any more: they are
+// no garbage collector's memory.
+func (c *Cache) freeLocked() {
+	if c.mu.closed && c.mu.pins == 0 {
+		c.options.CacheOpts.CacheHandle.Close()
+		c.blocks.Unref()
+	}
 }
 
 // Cached reports whether t would open without a read.
@@ -190,8 +201,9 @@ func (c *Cache) acquire(key tableKey) (o *openTable, load bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.mu.closed {
-		return nil, false, errCacheClosed
+		return nil, false, ErrCacheClosed
 	}
+	c.mu.pins++
 	if o = c.mu.tables[key]; o != nil {
 		o.pins++
 		if o.elem != nil {
@@ -250,7 +262,9 @@ func (c *Cache) release(o *openTable) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	o.pins--
+	c.mu.pins--
 	c.evictLocked()
+	c.freeLocked()
 }
 
 // evictLocked drops tables that nobody reads, longest unused first, until the

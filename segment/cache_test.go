@@ -245,3 +245,22 @@ func TestManyReaders(t *testing.T) {
 	}
 	must(t, c.Close())
 }
+
+// TestReadersOutliveTheCache: whoever closes a log does not know who still
+// reads from it, and blocks are no garbage collector's memory.
+func TestReadersOutliveTheCache(t *testing.T) {
+	src, tabs, es := manyTables(t, 2)
+	c := NewCache(1<<20, 1<<20)
+	r, err := c.Open(ctx, src, testLog, tabs[0])
+	must(t, err)
+	must(t, c.Close())
+	wantEntries(t, "all", forward(t, r.All(ctx, EntryOptions{})), es)
+	wantEntries(t, "cached", forward(t, r.All(ctx, EntryOptions{})), es)
+	for _, tab := range tabs {
+		if _, err := c.Open(ctx, src, testLog, tab); !errors.Is(err, ErrCacheClosed) {
+			t.Errorf("open of %s: got %v, want ErrCacheClosed", tab.Name(), err)
+		}
+	}
+	must(t, r.Close())
+	must(t, c.Close())
+}
