@@ -25,6 +25,7 @@ type ForeignError struct {
 	Want objstore.ID // the log that was asked for
 }
 
+// Error implements error.
 func (e *ForeignError) Error() string {
 	return fmt.Sprintf("wal: directory belongs to log %s, want %s", e.Dir, e.Want)
 }

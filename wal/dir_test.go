@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -43,7 +44,6 @@ func TestDirKeepsItsIdentityAndState(t *testing.T) {
 	}
 }
 
-func TestDirBelongsToOneLogAndTimeGoesForward(t *testing.T) {
 func TestDirWhereNobodyWroteTakesAnotherLog(t *testing.T) {
 	d := openTestDir(t, vfs.NewMem())
 	must(t, d.NoteEpoch(testLog, 4, objstore.NewID()))
@@ -54,13 +54,14 @@ func TestDirWhereNobodyWroteTakesAnotherLog(t *testing.T) {
 	}
 }
 
+func TestDirBelongsToOneLogAndTimeGoesForward(t *testing.T) {
 	d := openTestDir(t, vfs.NewMem())
 	if err := d.SetLimit(0, 1); err == nil {
 		t.Fatal("a directory that no log owns took a limit")
 	}
 	must(t, d.NoteEpoch(testLog, 4, objstore.NewID()))
-	other := objstore.NewID()
 	must(t, d.SetLimit(4, 1))
+	other := objstore.NewID()
 	var foreign *ForeignError
 	if err := d.NoteEpoch(other, 5, objstore.NewID()); !errors.As(err, &foreign) || *foreign != (ForeignError{Dir: testLog, Want: other}) {
 		t.Fatalf("got %v, want a ForeignError with both logs", err)
@@ -188,6 +189,17 @@ func TestCreationSurvivesACrashInAnyStep(t *testing.T) {
 	}
 }
 
+// Whoever made the directory may have lost power before its entry was durable.
+func TestADirectoryThatIsFoundIsMadeDurable(t *testing.T) {
+	fs := vfs.NewCrashableMem()
+	must(t, fs.MkdirAll("wal", 0o755))
+	d := openTestDir(t, fs)
+	after := fs.CrashClone(vfs.CrashCloneCfg{})
+	if again := openTestDir(t, after); again.ID() != d.ID() {
+		t.Fatal("the directory has another identity after a power loss")
+	}
+}
+
 func TestAStateWriteThatFailsIsFinal(t *testing.T) {
 	toggle := errorfs.Toggle{Injector: errorfs.InjectorFunc(func(op errorfs.Op) error {
 		if op.Kind == errorfs.OpFileSyncData {
@@ -296,6 +308,17 @@ func TestMoveToLost(t *testing.T) {
 	must(t, err)
 	if len(names) != 2 {
 		t.Fatalf("lost holds %q", names)
+	}
+	slices.Sort(names)
+	lostFile := "wal/lost/" + testLog.String() + "-3/" + names[0]
+	must(t, fs.Rename(lostFile, lostFile+".1"))
+	read := 0
+	clean, err := ReadFile(fs, lostFile+".1", func(Frame, int64) error { read++; return nil })
+	if err != nil || !clean || read != 2 {
+		t.Fatalf("lost file: %d frames, clean %v, %v", read, clean, err)
+	}
+	if _, err := ReadFile(fs, "wal/"+stateName, nil); err == nil {
+		t.Fatal("a file of another kind was read")
 	}
 	must(t, d.Close())
 	d = openTestDir(t, fs)

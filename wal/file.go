@@ -82,7 +82,7 @@ func (lf *localFile) header(o owner) []byte {
 	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
 
-// checkHeader compares a file's first record with what the file should be.
+// checkHeader compares a file's first record with what the file should be. A zero owner is nobody in particular.
 func (lf *localFile) checkHeader(b []byte, want owner) error {
 	if len(b) != fileHeaderBytes {
 		return fmt.Errorf("file header: got %d bytes, want %d", len(b), fileHeaderBytes)
@@ -102,7 +102,7 @@ func (lf *localFile) checkHeader(b []byte, want owner) error {
 	if w := binary.LittleEndian.Uint32(b[fileChecksumAt:]); sum != w {
 		return fmt.Errorf("file header checksum: got %08x, want %08x", sum, w)
 	}
-	if got := (owner{objstore.ID(b[fileLogAt:fileDirAt]), objstore.ID(b[fileDirAt:fileEpochAt])}); got != want {
+	if got := (owner{objstore.ID(b[fileLogAt:fileDirAt]), objstore.ID(b[fileDirAt:fileEpochAt])}); want != (owner{}) && got != want {
 		return fmt.Errorf("file header: got log %s and directory %s, want %s and %s", got.log, got.dir, want.log, want.dir)
 	}
 	epoch, number := binary.LittleEndian.Uint64(b[fileEpochAt:]), binary.LittleEndian.Uint64(b[fileNumberAt:])

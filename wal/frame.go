@@ -22,6 +22,7 @@ const (
 	Pad Kind = 3
 )
 
+// String names the kind.
 func (k Kind) String() string {
 	switch k {
 	case Batch:

@@ -53,6 +53,7 @@ type Log struct {
 // synced is called from one goroutine, with no lock held, whenever more frames became durable: those that end at or
 // below end, and with them all that were appended before. Ends never go down. A seal ends where its predecessor ends:
 // whoever waits for one compares [Log.Durable] with [Log.Appended]. An error is final and the last call.
+// The callback may use the log, but not close it.
 func (d *Dir) NewLog(epoch uint64, synced func(end uint64, err error)) (*Log, error) {
 	if s := d.State(); s.Log.IsZero() || s.Epoch != epoch {
 		return nil, fmt.Errorf("wal: new log in %s: got epoch %d, want the noted epoch %d", d.path, epoch, s.Epoch)

@@ -3,6 +3,8 @@ package wal
 import (
 	"errors"
 	"fmt"
+	"runtime"
+	"slices"
 	"sync"
 	"testing"
 
@@ -229,22 +231,63 @@ func TestNothingInTheNewFileIsReportedBeforeTheOldOneIsClosed(t *testing.T) {
 	must(t, l.Rotate())
 	<-reached
 	mustAppend(t, l, 1, true, "b=2")
-	l.mu.Lock()
-	cur := l.mu.files[1]
-	l.mu.Unlock()
-	for {
-		l.mu.Lock()
-		settled := cur.settled
-		l.mu.Unlock()
-		if settled >= l.Appended() {
-			break
-		}
-	}
+	waitSettled(l, l.Appended())
 	if n := l.settled(); n.any || r.last() != 0 || l.Durable() != 0 {
 		t.Fatalf("reported %d and mark %d while the old file is open", r.last(), l.Durable())
 	}
 	release()
 	must(t, r.wait(2))
+}
+
+// Were a frame of the new file reported before the pad that vouches for the old one is durable, damage to the old file
+// could pass for a crash and take that frame with it.
+func TestNothingInTheNewFileIsReportedBeforeItVouchesForTheOldOne(t *testing.T) {
+	old, oldReached, releaseOld := gate(vfs.NewMem(), "*/0000000001-0000000000.wal")
+	defer releaseOld()
+	padReached, pad := make(chan struct{}, 100), make(chan struct{})
+	releasePad := sync.OnceFunc(func() { close(pad) })
+	defer releasePad()
+	syncs := 0 // of the new file, all from its flush goroutine
+	match := errorfs.PathMatch("*/0000000001-0000000001.wal")
+	fs := errorfs.Wrap(old, errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if op.Kind == errorfs.OpFileSyncData && match.Evaluate(op) {
+			if syncs++; syncs > 1 {
+				padReached <- struct{}{}
+				<-pad
+			}
+		}
+		return nil
+	}))
+	l, r := startLog(t, openTestDir(t, fs), 1)
+	defer l.Close()
+	defer releasePad()
+	defer releaseOld()
+	mustAppend(t, l, 0, false, "a=1")
+	must(t, l.Rotate())
+	<-oldReached
+	mustAppend(t, l, 1, true, "b=2")
+	waitSettled(l, l.Appended())
+	releaseOld()
+	<-padReached
+	must(t, r.wait(1))
+	if n := l.settled(); n.any || r.last() != 1 {
+		t.Fatalf("reported %d before the pad is durable, want 1", r.last())
+	}
+	releasePad()
+	must(t, r.wait(2))
+}
+
+// waitSettled waits until the newest file is synced up to index, reported or not.
+func waitSettled(l *Log, index uint64) {
+	for {
+		l.mu.Lock()
+		settled := l.mu.files[len(l.mu.files)-1].settled
+		l.mu.Unlock()
+		if settled >= index {
+			return
+		}
+		runtime.Gosched()
+	}
 }
 
 func TestSyncsThatComeDuringAnFsyncAreJoined(t *testing.T) {
@@ -266,7 +309,7 @@ func TestSyncsThatComeDuringAnFsyncAreJoined(t *testing.T) {
 }
 
 func TestTrimRemovesWhatEndsBelow(t *testing.T) {
-	fs := vfs.NewMem()
+	fs := vfs.NewCrashableMem()
 	d := openTestDir(t, fs)
 	l, _ := startLog(t, d, 1)
 	for i := range uint64(3) {
@@ -301,6 +344,13 @@ func TestTrimRemovesWhatEndsBelow(t *testing.T) {
 			}
 		}
 		wantLines(t, got, step.want...)
+		durable, err := fs.CrashClone(vfs.CrashCloneCfg{}).List("wal")
+		must(t, err)
+		for _, gone := range []string{"1-0", "1-1", "1-2", "1-3", "2-0"} {
+			if name := fileName(uint64(gone[0]-'0'), uint64(gone[2]-'0')); !slices.Contains(got, gone) && slices.Contains(durable, name) {
+				t.Fatalf("%s is back after a power loss", name)
+			}
+		}
 	}
 	must(t, d.Close())
 	d = openTestDir(t, fs)

@@ -20,6 +20,7 @@ const (
 	Fence ObjectKind = 3
 )
 
+// String names the kind.
 func (k ObjectKind) String() string {
 	switch k {
 	case Data:

@@ -16,13 +16,17 @@ type ReplayStats struct {
 
 // Replay hands out the frames of the epochs from to to, both inclusive, in the order of epoch, file and position; those
 // of other epochs are not shown, nor are pads. What fn is given is durable, and fn may keep it. An error of fn ends the
-// replay and is returned. It may be called again before [Dir.NewLog].
+// replay and is returned. It may be called again, but not while a [Log] is
+// open.
 //
 // A crash may leave the last file of an epoch without its end. It may also leave the beginning of the file after that,
 // if it came during a rotation: those frames were never reported as synced and have lost their predecessors, so they
 // are moved to lost/ and counted. Everything else that cannot be read, or is missing, is *objstore.CorruptError, or
 // objstore.ErrUnsupported for a later version; fn may have been given frames by then.
 func (d *Dir) Replay(from, to uint64, fn func(epoch uint64, f Frame) error) (ReplayStats, error) {
+	if d.log != nil {
+		return ReplayStats{}, fmt.Errorf("wal: replay %s: a log is open", d.path)
+	}
 	r := &replay{dir: d, owner: d.owner(), fn: fn}
 	files := d.listFiles()
 	for len(files) > 0 {

@@ -2,6 +2,7 @@ package wal
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -191,6 +192,45 @@ func TestAFileThatIsMissingOrStrangeIsCorruption(t *testing.T) {
 		if _, err := replayLoose(t, fs); !errors.Is(err, objstore.ErrCorrupt) {
 			t.Errorf("%s: got %v, want ErrCorrupt", name, err)
 		}
+	}
+}
+
+// A process that was killed leaves frames in the page cache only. Once they were shown, the log goes on behind them: they
+// must not be gone after the next power loss.
+func TestWhatReplayShowsIsDurable(t *testing.T) {
+	from := vfs.NewMem()
+	syncedOneByOne(t, from, false, 10, 20)
+	fs := vfs.NewCrashableMem()
+	must(t, fs.MkdirAll("wal", 0o755))
+	for _, name := range []string{stateName, "0000000001-0000000000.wal"} {
+		writeAll(t, fs, "wal/"+name, readAll(t, from, "wal/"+name))
+	}
+	must(t, syncDir(fs, "wal"))
+	must(t, syncDir(fs, ""))
+	d := openTestDir(t, fs)
+	must(t, d.SetLimit(1, 1))
+	lines, _ := replayed(t, d, 1, 1)
+	wantLines(t, lines, "1: batch [0, 1)", "1: batch [1, 2)")
+	lines, _ = replayed(t, openTestDir(t, fs.CrashClone(vfs.CrashCloneCfg{})), 1, 1)
+	wantLines(t, lines, "1: batch [0, 1)", "1: batch [1, 2)")
+}
+
+// The record reader skips a chunk that is whole but begins no record, without a word.
+func TestAChunkThatTheRecordReaderSkipsIsCorruption(t *testing.T) {
+	fs := vfs.NewMem()
+	starts := syncedOneByOne(t, fs, true, 10, 20, 30)
+	b := readAll(t, fs, file0)
+	number := (&localFile{epoch: 1, number: 0}).chunkNumber()
+	pad, ok := validChunk(b[starts[1]:], number)
+	if !ok {
+		t.Fatal("no chunk where the second record should start")
+	}
+	chunk, _ := validChunk(b[int(starts[1])+len(pad):], number)
+	chunk[chunkTypeAt] = 11
+	binary.LittleEndian.PutUint32(chunk, chunkChecksum(chunk[chunkTypeAt:]))
+	writeAll(t, fs, file0, b)
+	if frames, err := replayLoose(t, fs); !errors.Is(err, objstore.ErrCorrupt) {
+		t.Fatalf("got %d frames and %v, want ErrCorrupt", frames, err)
 	}
 }
 

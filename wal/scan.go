@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"strings"
 
 	"github.com/cockroachdb/pebble/v2/record"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -45,6 +46,26 @@ func scanFile(fs vfs.FS, lf *localFile, o owner, durable bool, fn func(f Frame, 
 		err = errClose
 	}
 	return s.end, err
+}
+
+// ReadFile calls fn with every batch and seal of one file, wherever it lies, and the offset of its record, without
+// changing or locking anything; it is for looking into files that were moved to lost/. The file's name must begin as it
+// did in the directory. clean says whether the file was closed; if not, it may have lost its end. Errors are those of
+// [Dir.Replay].
+func ReadFile(fs vfs.FS, path string, fn func(f Frame, off int64) error) (clean bool, err error) {
+	base, _, _ := strings.Cut(fs.PathBase(path), fileSuffix)
+	epoch, number, ok := parseFileName(base + fileSuffix)
+	if !ok {
+		return false, fmt.Errorf("wal: read %s: not the name of a wal file", path)
+	}
+	lf := &localFile{path: path, epoch: epoch, number: number}
+	end, err := scanFile(fs, lf, owner{}, false, func(f Frame, off int64) error {
+		if f.kind() == Pad {
+			return nil
+		}
+		return fn(f, off)
+	})
+	return end.clean, err
 }
 
 func openForScan(fs vfs.FS, path string, durable bool) (vfs.File, error) {
