@@ -43,12 +43,17 @@ func (o *opening) readOrCreate(ctx context.Context) (*segment.Manifest, string, 
 	if !errors.Is(err, objstore.ErrNotFound) {
 		return nil, "", fmt.Errorf("logdb: read manifest: %w", err)
 	}
-	if err := o.checkEmpty(ctx); err != nil {
+	if err := o.checkEmpty(ctx); errors.Is(err, errCreated) {
+		return o.readOrCreate(ctx)
+	} else if err != nil {
 		return nil, "", err
 	}
 	m := &segment.Manifest{Log: objstore.NewID(), NextSegment: 1, ReplayEpoch: 1, OldestEpoch: 1, Closed: true}
 	return m, "", nil
 }
+
+// errCreated: another opener created the log between our two looks.
+var errCreated = errors.New("the log was created meanwhile")
 
 // checkEmpty makes sure that a log may be created here. Another opener may be
 // doing the same: its probe objects do not count.
@@ -56,6 +61,9 @@ func (o *opening) checkEmpty(ctx context.Context) error {
 	for info, err := range o.bucket.List(ctx, "", "") {
 		if err != nil {
 			return fmt.Errorf("logdb: list bucket: %w", err)
+		}
+		if info.Name == segment.ManifestName { // sorts before whatever a log consists of
+			return errCreated
 		}
 		if !strings.HasPrefix(info.Name, "probe-") {
 			return fmt.Errorf("%w: no manifest, yet object %q: not an empty prefix", ErrForeign, info.Name)

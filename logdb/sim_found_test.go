@@ -48,6 +48,34 @@ func TestKilledBeforeTheLogExisted(t *testing.T) {
 	}
 }
 
+// Two writers open an empty prefix at once. The one that saw no manifest, and
+// then in its LIST the other's, goes on and becomes the second writer.
+func TestTwoCreators(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := objstore.NewMem()
+		slow := objstoretest.NewFaulty(b, objstoretest.Plan{Hook: func(op objstoretest.Op) objstoretest.Fault {
+			if op.Kind == objstoretest.List {
+				return objstoretest.Fault{Kind: objstoretest.Slow, Gate: "list"}
+			}
+			return objstoretest.Fault{Kind: objstoretest.None}
+		}})
+		second := make(chan error)
+		go func() {
+			d, err := Open(context.Background(), slow, Options{})
+			if err == nil {
+				err = d.Close()
+			}
+			second <- err
+		}()
+		<-slow.Arrived("list")
+		closeLog(t, openLog(t, b, Options{}))
+		slow.Open("list")
+		if err := <-second; err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
 // The writer after a crash goes on behind a gap. A seal that it writes there
 // before any record must not take the remote watermark past the applied one.
 func TestSealBehindAGap(t *testing.T) {
