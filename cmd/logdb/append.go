@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 
 	"github.com/spf13/cobra"
 
@@ -26,7 +27,7 @@ input is a value, appended as it comes; lines that come while an append is under
 way make up the next batch.`,
 		Example: `  logdb append sensor-7 '{"celsius":21.5}'
   tail -f app.log | logdb append app --ack remote`,
-		Args: cobra.MinimumNArgs(1),
+		Args: wantArgs(1, math.MaxInt),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			if p.level, err = parseAck(ack); err != nil {
 				return err

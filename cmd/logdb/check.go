@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -16,7 +17,7 @@ func (a *app) checkCommand() *cobra.Command {
 		Long: `Read every object of the log, verify every checksum and every invariant. A writer
 may be at work meanwhile. Objects that the log does not name are counted as left
 over and are no finding: the writer collects them. Exit status 1 on any finding.`,
-		Args: cobra.NoArgs,
+		Args: wantArgs(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.check(cmd) },
 	}
 }
@@ -52,10 +53,12 @@ func (a *app) check(cmd *cobra.Command) error {
 		switch {
 		case errors.As(err, &corrupt):
 			found++
-			err = out.line(findingLine{corrupt.Object, corrupt.Offset, corrupt.Err.Error()}, "%s at byte %d: %v", corrupt.Object, corrupt.Offset, corrupt.Err)
+			err = out.line(findingLine{corrupt.Object, corrupt.Offset, corrupt.Err.Error()}, "%s: %v", place(corrupt), corrupt.Err)
 		case errors.Is(err, objstore.ErrUnsupported):
 			found++
 			err = out.line(findingLine{Error: err.Error()}, "%v", err)
+		default:
+			err = a.unreadable(err)
 		}
 		if err != nil {
 			return err
@@ -74,4 +77,12 @@ func (a *app) check(cmd *cobra.Command) error {
 		return err
 	}
 	return out.flush()
+}
+
+// place is where a finding is; byte 0 stands for the whole object.
+func place(e *logdb.CorruptError) string {
+	if e.Offset == 0 {
+		return e.Object
+	}
+	return fmt.Sprintf("%s at byte %d", e.Object, e.Offset)
 }

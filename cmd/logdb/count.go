@@ -14,7 +14,7 @@ func (a *app) countCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "count KEY",
 		Short: "Count the records of one key, exactly",
-		Args:  cobra.ExactArgs(1),
+		Args:  wantArgs(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			k, err := key.parse(args[0])
 			if err != nil {

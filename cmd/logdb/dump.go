@@ -12,7 +12,7 @@ func (a *app) dumpCommand() *cobra.Command {
 		Short: "Print an object with offsets and meanings, or list all objects",
 		Example: `  logdb dump
   logdb dump manifest`,
-		Args: cobra.MaximumNArgs(1),
+		Args: wantArgs(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			b, err := a.bucket(cmd.Context())
 			if err != nil {

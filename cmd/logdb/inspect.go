@@ -17,7 +17,7 @@ func (a *app) inspectCommand() *cobra.Command {
 		Long: `Tell how the records of one key lie over tables and blocks, and how many requests
 to the bucket a scan of them would cost a process that has just opened the log.
 Records that are in no table yet are in memory and cost nothing.`,
-		Args: cobra.ExactArgs(1),
+		Args: wantArgs(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			k, err := key.parse(args[0])
 			if err != nil {

@@ -15,7 +15,7 @@ func (a *app) keysCommand() *cobra.Command {
 		Use:     "keys",
 		Short:   "List the keys, in byte order",
 		Example: `  logdb keys --prefix LAX- --limit 20`,
-		Args:    cobra.NoArgs,
+		Args:    wantArgs(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o := logdb.KeyOptions{Prefix: []byte(prefix), Limit: bound(cmd, "limit", limit)}
 			if cmd.Flags().Changed("start-after") {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"time"
 
@@ -28,7 +29,7 @@ status is 1; --strict stops at the first. Empty lines are skipped. When the tota
 is printed, every record is in the bucket.`,
 		Example: `  logdb load --key '{origin}-{destination}' testdata/flights/flights-20k.json
   zcat events.gz | logdb load --key user -`,
-		Args: cobra.MinimumNArgs(1),
+		Args: wantArgs(1, math.MaxInt),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			if l.key, err = parseKeyTemplate(key); err != nil {
 				return err
@@ -132,8 +133,11 @@ func (l *loader) file(ctx context.Context, name string) error {
 		switch {
 		case err == io.EOF:
 			return nil
-		case errors.As(err, &malformed) && !l.strict:
+		case errors.As(err, &malformed):
 			l.malformed++
+			if l.strict {
+				return err
+			}
 			l.bar.clear()
 			fmt.Fprintf(l.app.stderr, "logdb: %s: %v\n", name, err)
 		case err != nil:

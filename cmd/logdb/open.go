@@ -93,9 +93,17 @@ func (a *app) read(ctx context.Context, o logdb.ReaderOptions, f func(*logdb.Log
 	o.Logger = a.logger()
 	r, err := logdb.OpenReader(ctx, b, o)
 	if err != nil {
-		return fmt.Errorf("%s: %w", a.bucketURL, err)
+		return a.unreadable(err)
 	}
 	return errors.Join(f(r), r.Close())
+}
+
+// unreadable says of which bucket err speaks.
+func (a *app) unreadable(err error) error {
+	if errors.Is(err, logdb.ErrNoLog) {
+		return fmt.Errorf("no log in %s: load and append make one", a.bucketURL)
+	}
+	return fmt.Errorf("%s: %w", a.bucketURL, err)
 }
 
 // once is for commands that read one state of the log and end.

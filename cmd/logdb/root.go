@@ -103,3 +103,13 @@ func (a *app) start() error {
 }
 
 func (a *app) json() bool { return a.output == "json" }
+
+// wantArgs is a command's number of arguments, said in its own words.
+func wantArgs(least, most int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) < least || len(args) > most {
+			return badUsage("got %s, want: %s", plural(uint64(len(args)), "argument"), cmd.UseLine())
+		}
+		return nil
+	}
+}

@@ -18,7 +18,7 @@ func (a *app) scanCommand() *cobra.Command {
 		Short: "Print the records of one key",
 		Example: `  logdb scan LAX-JFK --limit 10
   logdb scan LAX-JFK --reverse --limit 1 -o json`,
-		Args: cobra.ExactArgs(1),
+		Args: wantArgs(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			k, err := key.parse(args[0])
 			if err != nil {

@@ -13,7 +13,7 @@ func (a *app) sealCommand() *cobra.Command {
 		Short: "End the active segment",
 		Long: `End the active segment: what is appended later goes into the next one. A segment
 is also sealed by age and by size. Sealing a segment without records does nothing.`,
-		Args: cobra.NoArgs,
+		Args: wantArgs(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.write(cmd.Context(), func(d *logdb.LogDb) error {
 				s, sealed, err := d.SealSegment(cmd.Context(), []byte(metadata))

@@ -16,7 +16,7 @@ func (a *app) segmentsCommand() *cobra.Command {
 		Long: `List the segments, oldest first: windows of the sequence space over all keys.
 
 A sealed segment takes no more records; retention drops whole segments.`,
-		Args: cobra.NoArgs,
+		Args: wantArgs(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.read(cmd.Context(), once, func(r *logdb.LogDbReader) error {
 				segments, err := r.ListSegments(cmd.Context(), rng.get())

@@ -19,7 +19,7 @@ func (a *app) tailCommand() *cobra.Command {
 
 With --from, print everything from that sequence on, then new ones. Records show
 once they are in the bucket: a moment after they were appended.`,
-		Args: cobra.ExactArgs(1),
+		Args: wantArgs(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			key, err := t.key.parse(args[0])
 			if err != nil {

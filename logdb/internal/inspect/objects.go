@@ -43,7 +43,7 @@ func (c *checker) objects() error {
 		if c.n.Objects == 0 {
 			return c.noLog
 		}
-		return c.found(segment.ManifestName, 0, "there is none, beside %d other objects", c.n.Objects)
+		return c.found(segment.ManifestName, 0, "there is none, and the bucket is not empty: %d objects", c.n.Objects)
 	}
 	return c.hole(beyond)
 }
