@@ -222,7 +222,7 @@ func checkGoldenFile(b []byte) error {
 	if err != nil {
 		return err
 	}
-	if _, err := f.Write(b); err != nil {
+	if _, err := f.Write(bytes.Clone(b)); err != nil {
 		return err
 	}
 	end, err := scanFile(fs, goldenInfo, owner{testLog, objstore.ID{5}}, false, func(Frame, int64) error { return nil })

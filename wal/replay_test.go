@@ -29,7 +29,7 @@ func writeAll(t testing.TB, fs vfs.FS, name string, b []byte) {
 	t.Helper()
 	f, err := fs.Create(name, diskCategory)
 	must(t, err)
-	_, err = f.Write(b)
+	_, err = f.Write(bytes.Clone(b)) // the memory file system scribbles on it under the race detector
 	must(t, err)
 	must(t, f.Close())
 }
