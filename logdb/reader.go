@@ -27,6 +27,8 @@ type ReaderOptions struct {
 	Logger *slog.Logger     // nil: discards
 	Clock  func() time.Time // nil: time.Now
 	Events EventListener    // Retried
+
+	hooks hooks // tests
 }
 
 // LogDbReader reads a log from its bucket alone. It needs permission to read

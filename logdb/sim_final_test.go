@@ -1,0 +1,117 @@
+package logdb
+
+import (
+	"context"
+	"math/rand/v2"
+	"slices"
+	"time"
+)
+
+// finish heals the store, ends every process, opens the log once more and
+// holds everything that was ever said against what is in it.
+func (w *simWorld) finish() {
+	w.mu.Lock()
+	w.healed = true
+	w.mu.Unlock()
+	w.faulty.Down(false)
+	w.observeAll()
+	for _, p := range w.up() {
+		p.port.thaw()
+		if w.rng.IntN(2) == 0 {
+			p.crash(rand.New(rand.NewPCG(w.c.seed, w.rng.Uint64())))
+		}
+	}
+	time.Sleep(time.Duration(w.rng.Int64N(int64(time.Minute))))
+	w.observeAll()
+	for _, p := range w.up() {
+		p.port.thaw()
+		if p.live() == nil { // still opening, or closing already
+			select {
+			case <-p.ended:
+			case <-time.After(2 * time.Minute):
+			}
+		}
+		p.close()
+	}
+	for _, p := range w.up() {
+		<-p.ended
+	}
+	for _, r := range w.readers {
+		r.port.thaw()
+		r.close()
+	}
+	w.cancel() // clients that wait for nothing
+	w.running.Wait()
+	w.late.Wait()
+	w.faulty.Wait()
+	if w.oracle.failed() || w.store.now() == nil {
+		return
+	}
+	w.ctx, w.cancel = context.WithCancel(context.Background())
+	defer w.cancel()
+	w.judge()
+}
+
+func (w *simWorld) observeAll() {
+	for _, p := range w.up() {
+		p.observe()
+	}
+}
+
+// judge opens the log as a writer, reads all of it, closes it and reads it
+// again from the bucket.
+func (w *simWorld) judge() {
+	w.tracef("judgement")
+	w.profile.retention = Retention{} // nothing may go while it is read
+	disk := w.disks[w.rng.IntN(len(w.disks))]
+	for _, d := range w.disks { // mostly the one that held the log last
+		if w.lastHeld(d) && w.rng.IntN(4) > 0 {
+			disk = d
+		}
+	}
+	p := w.open(disk, w.rng)
+	w.running.Wait()
+	d := p.live()
+	if d == nil {
+		w.oracle.fail("the log does not open any more")
+		return
+	}
+	first, err := history(d)
+	if err != nil {
+		w.oracle.fail("final writer: %v", err)
+	}
+	trimmed := d.view.Load().TrimmedBelow
+	final := newSimFinal(w.oracle, first, trimmed)
+	final.clean = w.store
+	final.check(d.epoch, p.dir)
+	p.close()
+	w.running.Wait()
+	r, err := OpenReader(w.ctx, w.port("last"), ReaderOptions{RefreshInterval: -1, Cache: 1 << 20, hooks: hooks{off: w.c.off}})
+	if err != nil {
+		w.oracle.fail("final reader: %v", err)
+		return
+	}
+	defer r.Close()
+	second, err := history(r)
+	if err != nil {
+		w.oracle.fail("final reader: %v", err)
+	}
+	kept := slices.DeleteFunc(slices.Clone(first), func(e Entry) bool { return e.Sequence < r.snapshot.Load().view.TrimmedBelow })
+	if !slices.EqualFunc(kept, second, sameEntry) {
+		w.oracle.fail("the writer showed %d entries, and after its close the bucket holds %d", len(kept), len(second))
+	}
+}
+
+func sameEntry(a, b Entry) bool {
+	return a.Sequence == b.Sequence && a.Time.Equal(b.Time) && string(a.Key) == string(b.Key) && string(a.Value) == string(b.Value)
+}
+
+// lastHeld reports whether the newest writer in the manifest had this disk.
+func (w *simWorld) lastHeld(d *simDisk) bool {
+	for _, p := range w.dirs {
+		if p.disk == d && p.dir == w.store.now().Dir && !p.dir.IsZero() {
+			return true
+		}
+	}
+	return false
+}
