@@ -161,8 +161,10 @@ func TestFromTable(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	bad := FromTable(r3.Listings(ctx, nil))
-	if bad.Next() || bad.Next() || !errors.Is(bad.Err(), objstore.ErrUnsupported) {
-		t.Errorf("row of another version: got %v", bad.Err())
+	for range 2 {
+		if bad.Next() || !errors.Is(bad.Err(), objstore.ErrUnsupported) {
+			t.Errorf("row of another version: got %v", bad.Err())
+		}
 	}
 	check(t, bad.Close())
 	for _, r := range []*segment.Reader{r1, r2, r3} {

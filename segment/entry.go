@@ -41,9 +41,6 @@ func (f Flags) check() error {
 
 var errEntry = errors.New("malformed entry")
 
-// maxEntryHead is the length of flags and time at most.
-const maxEntryHead = 1 + binary.MaxVarintLen64
-
 // appendEntryHead appends what precedes TLVs and value. delta is the entry's
 // time in ms above the table's base.
 func appendEntryHead(dst []byte, flags Flags, delta uint64) []byte {
