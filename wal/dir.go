@@ -124,14 +124,14 @@ func (d *Dir) State() State { return *d.state.Load() }
 
 // NoteEpoch remembers the log that is about to be opened, the epoch that is about to be taken and the nonce of the
 // attempt. It is durable on return. The epoch may be noted again, never a lower one: that is a store that went back in
-// time. The first limit binds the directory to its log; until then another log may be noted, for the attempt may have
-// come to nothing.
+// time. The first limit, or the first file, binds the directory to its log; until then another log may be noted, for the
+// attempt may have come to nothing.
 //
 // Errors: *[ForeignError]. Any error of the disk is final.
 func (d *Dir) NoteEpoch(log objstore.ID, epoch uint64, nonce objstore.ID) error {
 	s := d.State()
 	if s.Log != log {
-		if s.Bound() {
+		if s.Bound() || len(d.listFiles()) > 0 {
 			return &ForeignError{Dir: s.Log, Want: log}
 		}
 		s = State{}

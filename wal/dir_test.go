@@ -52,6 +52,13 @@ func TestDirWhereNobodyWroteTakesAnotherLog(t *testing.T) {
 	if s := d.State(); s.Log != other || s.Epoch != 1 || s.Bound() {
 		t.Fatalf("got %+v, want epoch 1 of log %v", s, other)
 	}
+	l, err := d.NewLog(1, func(uint64, error) {})
+	must(t, err)
+	must(t, l.Close())
+	var foreign *ForeignError
+	if err := d.NoteEpoch(testLog, 2, objstore.NewID()); !errors.As(err, &foreign) {
+		t.Fatalf("got %v, want a ForeignError: the other log has files here", err)
+	}
 }
 
 func TestDirBelongsToOneLogAndTimeGoesForward(t *testing.T) {

@@ -21,7 +21,7 @@ type State struct {
 	LimitEpoch uint64      // the epoch that set Limit
 }
 
-// Bound reports whether a writer of the log has set a limit here. No frame is written before.
+// Bound reports whether a writer of the log has set a limit here, which it should before it writes a frame.
 func (s State) Bound() bool { return s.LimitEpoch > 0 }
 
 // The state file has two slots, written in turn, so that the one that counts is never overwritten. Each lies in a page
