@@ -32,14 +32,14 @@ type limiter struct {
 
 func (l *limiter) ahead() uint64 {
 	if l.db.dir == nil {
-		return disklessAhead
+		return l.db.opts.hooks.limitAhead(disklessAhead)
 	}
-	return manifestAhead
+	return l.db.opts.hooks.limitAhead(manifestAhead)
 }
 
 // note tells how far the log is. It asks for more when half is used up.
 func (l *limiter) note(next uint64) {
-	if limit := l.limit.Load(); next+disklessAhead/2 > limit {
+	if limit := l.limit.Load(); next+l.db.opts.hooks.limitAhead(disklessAhead)/2 > limit {
 		l.next.Store(next)
 		wake(l.kick)
 	}
@@ -76,6 +76,7 @@ func (l *limiter) raise(ctx context.Context, next uint64) error {
 		}
 		l.manifest = want
 	}
+	dirAhead := l.db.opts.hooks.limitAhead(dirAhead)
 	if l.db.dir != nil && l.dir < next+dirAhead/2 {
 		want := min(next+dirAhead, l.manifest)
 		if err := l.db.dir.SetLimit(l.db.epoch, want); err != nil {
@@ -92,13 +93,23 @@ func (l *limiter) raise(ctx context.Context, next uint64) error {
 }
 
 // limitInForce is where the sequences go on after the writer that m names: at
-// the directory's limit if the directory has held the log without a break
-// since it stored it, else at the manifest's.
-func limitInForce(m *segment.Manifest, dir *wal.Dir) uint64 {
+// the directory's limit if it is known and the directory has held the log
+// without a break since it stored it, else at the manifest's, which is never
+// lower.
+func limitInForce(m *segment.Manifest, dir *wal.Dir, h *hooks) uint64 {
+	if h.without(limitInManifest) && !m.Closed {
+		m = &segment.Manifest{Dir: m.Dir, DirSince: m.DirSince, Epoch: m.Epoch}
+	}
 	if dir == nil || m.Dir != dir.ID() {
 		return m.Limit
 	}
 	s := dir.State()
+	switch {
+	case h.without(limitInDirectory) && !m.Closed:
+		return 0
+	case h.without(limitOfRun) && s.Limit > 0:
+		return s.Limit
+	}
 	if s.LimitEpoch >= m.DirSince && s.LimitEpoch <= m.Epoch && s.Limit > 0 {
 		return s.Limit
 	}

@@ -17,7 +17,7 @@ type State struct {
 	Log        objstore.ID // the log that the directory belongs to; zero: it was never bound to one
 	Epoch      uint64      // the last epoch that was intended here
 	Nonce      objstore.ID // of the attempt to take that epoch
-	Limit      uint64      // exclusive sequence that nobody was shown or will be
+	Limit      uint64      // exclusive sequence that nobody was shown or will be; zero: not known
 	LimitEpoch uint64      // the epoch that set Limit
 }
 
@@ -101,8 +101,9 @@ func decodeSlot(b []byte) (slot, error) {
 	}, nil
 }
 
-// decodeState returns the slot that counts. One broken slot is what a crash leaves of a write that was not durable yet;
-// two are corruption. A slot of a later version refuses the whole file, for it may be the one that counts.
+// decodeState returns the slot that counts. One broken slot is what a crash leaves of a write that was not durable yet,
+// but also what damage leaves of the slot that counted: the limit of the other one may then be too low, so none is known.
+// Two are corruption. A slot of a later version refuses the whole file, for it may be the one that counts.
 func decodeState(name string, b []byte) (slot, error) {
 	a, errA := decodeSlot(b[:min(len(b), slotBytes)])
 	z, errZ := decodeSlot(b[min(len(b), slotBytes):])
@@ -115,8 +116,10 @@ func decodeState(name string, b []byte) (slot, error) {
 	case errA != nil && errZ != nil:
 		return slot{}, corrupt(name, 0, "no valid slot: %w; %w", errA, errZ)
 	case errA != nil:
+		z.Limit = 0
 		return z, nil
 	case errZ != nil:
+		a.Limit = 0
 		return a, nil
 	case a.dir != z.dir || a.counter == z.counter:
 		return slot{}, corrupt(name, slotBytes, "slots contradict each other: directories %s and %s, counters %d and %d",
