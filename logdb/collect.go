@@ -134,6 +134,9 @@ func (c *collector) run() {
 // twice, so nothing can have named it since; not even under another writer.
 func (c *collector) deleteDue(ctx context.Context) time.Duration {
 	now, grace := time.Now(), c.db.opts.CollectGrace
+	if c.db.opts.hooks.without(graceFirst) {
+		grace = 0
+	}
 	c.mu.Lock()
 	n := 0
 	for n < len(c.mu.doomed) && now.Sub(c.mu.doomed[n].left) >= grace {
@@ -241,7 +244,7 @@ func (c *collector) unnamed(ctx context.Context) ([]string, error) {
 func (c *collector) held() map[string]bool {
 	named := make(map[string]bool)
 	for _, g := range c.db.state.generations() {
-		if closed(g.uploaded) {
+		if closed(g.uploaded) && !c.db.opts.hooks.without(heldTables) {
 			addNames(named, g.tables)
 			addNames(named, g.late)
 		}
@@ -272,7 +275,7 @@ func (c *collector) dead(ctx context.Context, m *segment.Manifest, named map[str
 		if id.Compacted {
 			epoch = m.CompactorEpoch
 		}
-		return ok && id.Epoch < epoch, nil
+		return ok && (id.Epoch < epoch || c.db.opts.hooks.without(orphanEpoch)), nil
 	case strings.HasPrefix(info.Name, collectorWAL):
 		epoch, number, ok := wal.ParseObjectName(info.Name)
 		at := wal.Position{Epoch: epoch, Number: number}
@@ -298,6 +301,9 @@ func (c *collector) isFence(ctx context.Context, info objstore.Info) (bool, erro
 		return true, nil // gone: nothing to do
 	case err != nil:
 		return false, err
+	}
+	if c.db.opts.hooks.without(fencesStay) {
+		return false, nil
 	}
 	if obj.Kind == wal.Fence {
 		c.fences[info.Name] = true

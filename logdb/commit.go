@@ -229,7 +229,7 @@ func (c *committer) makeRoom(size int64, n uint64) error {
 	}
 	d.limits.note(c.next)
 	short := func() bool { return c.next+n > d.limits.limit.Load() }
-	if short() {
+	if short() && !d.opts.hooks.without(limitHolds) {
 		return c.block(d.limits.raised, short)
 	}
 	return nil

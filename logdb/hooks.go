@@ -8,6 +8,10 @@ type hooks struct {
 	// off is a defence that is not there: a test shows that its loss is
 	// noticed.
 	off defence
+	// put sends a WAL object in place of putObject.
+	put func(s *shipper, sh *shipment, body []byte) error
+	// ahead is how far limits are stored ahead, if it is not 0.
+	ahead uint64
 }
 
 func (h *hooks) at(name string) {
@@ -16,8 +20,51 @@ func (h *hooks) at(name string) {
 	}
 }
 
+// open returns a channel that can be received from without a defence, else nil.
+func (h *hooks) open(d defence) <-chan struct{} {
+	if !h.without(d) {
+		return nil
+	}
+	c := make(chan struct{})
+	close(c)
+	return c
+}
+
+// limitAhead returns how far ahead a limit is stored.
+func (h *hooks) limitAhead(usual uint64) uint64 {
+	if h.ahead > 0 {
+		return h.ahead
+	}
+	return usual
+}
+
 // defence names one rule of the protocol.
 type defence string
+
+const (
+	limitInDirectory   defence = "the directory's limit"
+	limitOfRun         defence = "the directory's limit counts in its run only"
+	limitInManifest    defence = "the manifest's limit"
+	limitHolds         defence = "nothing is shown at or above a limit"
+	directoryRun       defence = "the directory's run"
+	epochByNonce       defence = "an epoch is ours by our own nonce"
+	manifestAfterFence defence = "the manifest is read again after the fence"
+	replayFromEnd      defence = "local frames count from the bucket's end on"
+	timesGoOn          defence = "times go on from the last"
+	tablesFirst        defence = "tables are there before the object that names them"
+	cutAtAttempted     defence = "a memtable is cut at the last attempted number"
+	landedFirst        defence = "a flush ends at or below the remote watermark"
+	flushInOrder       defence = "a flush starts where the last one ended"
+	editOnce           defence = "an edit asks whether it is there already"
+	fencesStay         defence = "fences are never deleted"
+	graceFirst         defence = "names are kept for the grace"
+	orphanEpoch        defence = "tables of a running epoch are no orphans"
+	heldTables         defence = "tables that the WAL names are no orphans"
+	tailDropped        defence = "a reader drops its tail when flushed passes it"
+	manifestFollowed   defence = "a reader reads the manifest again"
+	gapRefused         defence = "a reader refuses a gap"
+	refreshBounded     defence = "a refresh that took too long starts again"
+)
 
 // without reports whether a defence has been switched off.
 func (h *hooks) without(d defence) bool { return h.off == d && d != "" }

@@ -154,6 +154,9 @@ func (o *opening) replayLocal() error {
 	}
 	if from <= to {
 		_, err := o.dir.Replay(from, to, func(_ uint64, f wal.Frame) error {
+			if o.opts.hooks.without(replayFromEnd) {
+				return o.rec.localFrame(o.current.Flushed, f)
+			}
 			return o.rec.localFrame(o.end, f)
 		})
 		if err != nil {
@@ -239,8 +242,11 @@ func (o *opening) committer(d *LogDb) *committer {
 	now := o.opts.Clock()
 	c := &committer{
 		db: d, seg: o.rec.seg, nextSegment: o.rec.nextID, genEnd: o.rec.end, ordinal: o.rec.ordinal,
-		next: max(o.rec.end, limitInForce(o.base, o.dir)),
+		next: max(o.rec.end, limitInForce(o.base, o.dir, &o.opts.hooks)),
 		last: max(now.UnixMilli(), o.rec.last, o.current.LastMs),
+	}
+	if o.opts.hooks.without(timesGoOn) {
+		c.last = 0
 	}
 	c.timer = time.NewTimer(time.Hour)
 	if c.seg.open {

@@ -124,7 +124,7 @@ func (o *opening) successor(base *segment.Manifest) *segment.Manifest {
 	m.Host, _ = os.Hostname()
 	m.PID = os.Getpid()
 	m.WrittenMs = o.opts.Clock().UnixMilli()
-	if o.dir == nil || base.Dir != o.dirID || base.Epoch == 0 {
+	if o.dir == nil || base.Dir != o.dirID || base.Epoch == 0 || o.opts.hooks.without(directoryRun) {
 		m.DirSince = m.Epoch
 	}
 	m.Dir = o.dirID
@@ -132,7 +132,7 @@ func (o *opening) successor(base *segment.Manifest) *segment.Manifest {
 	if o.dir == nil {
 		ahead = disklessAhead
 	}
-	m.Limit = max(base.Limit, limitInForce(base, o.dir)+ahead)
+	m.Limit = max(base.Limit, limitInForce(base, o.dir, &o.opts.hooks)+o.opts.hooks.limitAhead(ahead))
 	return m
 }
 
@@ -163,7 +163,7 @@ func (o *opening) swap(ctx context.Context, m *segment.Manifest, etag string) (o
 			if err != nil {
 				return false, err
 			}
-			if there.Nonce == m.Nonce {
+			if there.Nonce == m.Nonce || o.opts.hooks.without(epochByNonce) && there.Epoch == m.Epoch {
 				o.current, o.etag = m, tag
 				return true, nil
 			}
@@ -288,7 +288,7 @@ func (o *opening) confirm(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if m.Epoch != o.epoch {
+	if m.Epoch != o.epoch && !o.opts.hooks.without(manifestAfterFence) {
 		return fmt.Errorf("%w: manifest has epoch %d, ours is %d", ErrFenced, m.Epoch, o.epoch)
 	}
 	o.current, o.etag = m, etag

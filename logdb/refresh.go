@@ -85,13 +85,14 @@ func (r *refresher) retry() *retry {
 func (r *refresher) refresh(ctx context.Context, manifest bool) error {
 	ctx, cancel := context.WithTimeout(ctx, refreshBound)
 	defer cancel()
-	if manifest || time.Since(r.asOf) > manifestEvery {
+	h := &r.reader.opts.hooks
+	if manifest || time.Since(r.asOf) > manifestEvery && !h.without(manifestFollowed) {
 		if err := r.readManifest(ctx); err != nil {
 			return err
 		}
 	}
 	err := r.follow(ctx)
-	if err == nil && r.seen > r.manifest.Version {
+	if err == nil && r.seen > r.manifest.Version && !h.without(manifestFollowed) {
 		err = r.readManifest(ctx)
 	}
 	r.publish()
@@ -117,7 +118,7 @@ func (r *refresher) follow(ctx context.Context) error {
 		if err != nil && !errors.Is(err, errEnough) {
 			return err
 		}
-		if time.Since(r.asOf) > manifestEvery+refreshBound { // too long ago to trust names
+		if time.Since(r.asOf) > manifestEvery+refreshBound && !r.reader.opts.hooks.without(refreshBounded) { // too long ago to trust names
 			if err := r.readManifest(ctx); err != nil {
 				return err
 			}
@@ -160,7 +161,7 @@ func (r *refresher) apply(obj wal.Object) error {
 	if obj.Log != r.manifest.Log {
 		return fmt.Errorf("%w: %s is of log %v, ours is %v", ErrForeign, name, obj.Log, r.manifest.Log)
 	}
-	if obj.Start > r.tail.end {
+	if obj.Start > r.tail.end && !r.reader.opts.hooks.without(gapRefused) {
 		return fmt.Errorf("%w: %s starts at %d, the frontier is %d", errGap, name, obj.Start, r.tail.end)
 	}
 	r.seen = max(r.seen, obj.ManifestVersion)
@@ -225,7 +226,7 @@ func (r *refresher) adopt(m *segment.Manifest) {
 	r.manifest = m
 	r.seen = max(r.seen, m.Version)
 	r.reader.store.Log = m.Log
-	if first || m.Flushed >= r.tail.end {
+	if first || m.Flushed >= r.tail.end && !r.reader.opts.hooks.without(tailDropped) {
 		r.wokenAll = r.wokenAll || m.Flushed > r.tail.end
 		r.at = wal.Position{Epoch: m.ReplayEpoch, Number: m.ReplayNumber}
 		r.tail.reset(m.Flushed)

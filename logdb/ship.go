@@ -275,6 +275,9 @@ func (s *shipper) startTables(frames []wal.Frame, bytes int64) {
 	}
 	sh := &shipment{header: s.header(wal.Tables, frames, g.end), gen: g, last: g.seal == nil}
 	g.cut, g.named = s.end, true
+	if s.db.opts.hooks.without(cutAtAttempted) {
+		g.cut = g.start
+	}
 	s.start(sh, len(frames), bytes)
 	if sh.last {
 		s.decide(g)
@@ -308,7 +311,13 @@ func (s *shipper) put(sh *shipment) {
 		body = wal.EncodeData(sh.header, sh.frames)
 	}
 	sh.size = len(body)
-	if err := putObject(ctx, s.db.bucket, sh.header, body, s.db.retry("ship")); err != nil {
+	var err error
+	if send := s.db.opts.hooks.put; send != nil {
+		err = send(s, sh, body)
+	} else {
+		err = putObject(ctx, s.db.bucket, sh.header, body, s.db.retry("ship"))
+	}
+	if err != nil {
 		s.db.fail(err)
 		return
 	}

@@ -236,7 +236,7 @@ func (w *simWorld) someSource() (who string, p *simWriter, l LogRead, o ScanOpti
 
 func (w *simWorld) actView() {
 	if who, p, l, o := w.someSource(); l != nil {
-		w.running.Go(func() { w.readAll(who, p, l, o) })
+		w.running.Go(func() { w.readAll(who, p, l, o, false) })
 	}
 }
 

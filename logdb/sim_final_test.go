@@ -38,12 +38,12 @@ func (w *simWorld) finish() {
 	}
 	for _, r := range w.readers {
 		r.port.thaw()
-		r.close()
 	}
 	w.cancel() // clients that wait for nothing
 	w.running.Wait()
 	w.late.Wait()
 	w.faulty.Wait()
+	defer w.closeReaders()
 	if w.oracle.failed() || w.store.now() == nil {
 		return
 	}
@@ -55,6 +55,35 @@ func (w *simWorld) finish() {
 func (w *simWorld) observeAll() {
 	for _, p := range w.up() {
 		p.observe()
+	}
+}
+
+func (w *simWorld) closeReaders() {
+	for _, r := range w.readers {
+		r.close()
+	}
+	w.running.Wait()
+}
+
+// catchUp fails where a reader that followed the log through everything does
+// not arrive at its end, however long ago that was.
+func (w *simWorld) catchUp(want []Entry, end uint64) {
+	time.Sleep(3 * time.Minute)
+	for _, p := range w.readers {
+		r := p.live()
+		if r == nil {
+			continue
+		}
+		if got := r.Frontier(); got < end {
+			w.oracle.fail("%s stays at %d, the log ends at %d", p.name, got, end)
+			continue
+		}
+		got, err := history(r)
+		if err != nil {
+			w.oracle.fail("%s in the end: %v", p.name, err)
+		} else if !slices.EqualFunc(want, got, sameEntry) {
+			w.oracle.fail("%s shows %d entries in the end, the log holds %d", p.name, len(got), len(want))
+		}
 	}
 }
 
@@ -82,7 +111,7 @@ func (w *simWorld) judge() {
 	}
 	trimmed := d.view.Load().TrimmedBelow
 	final := newSimFinal(w.oracle, first, trimmed)
-	final.clean = w.store
+	final.store = w.store
 	final.check(d.epoch, p.dir)
 	p.close()
 	w.running.Wait()
@@ -97,6 +126,7 @@ func (w *simWorld) judge() {
 		w.oracle.fail("final reader: %v", err)
 	}
 	kept := slices.DeleteFunc(slices.Clone(first), func(e Entry) bool { return e.Sequence < r.snapshot.Load().view.TrimmedBelow })
+	w.catchUp(second, r.Frontier())
 	if !slices.EqualFunc(kept, second, sameEntry) {
 		w.oracle.fail("the writer showed %d entries, and after its close the bucket holds %d", len(kept), len(second))
 	}

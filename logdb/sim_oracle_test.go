@@ -53,6 +53,8 @@ type simView struct {
 	who      string
 	epoch    uint64 // of the writer that was read, 0: a reader of the bucket
 	remote   bool   // everything in it must be in the log for good
+	opened   bool   // the first view of a writer: what its own directory held is in it
+	dir      objstore.ID
 	trimmed  uint64
 	frontier uint64
 	seen     map[uint64]bool

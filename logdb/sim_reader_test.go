@@ -41,7 +41,7 @@ func (w *simWorld) openReader(refresh time.Duration, fresh bool) {
 			return
 		}
 		w.count("reader opened")
-		w.readAll(p.name, nil, r, ScanOptions{})
+		w.readAll(p.name, nil, r, ScanOptions{}, false)
 		p.mu.Lock()
 		keep := !fresh && !p.closed
 		if keep {
@@ -81,8 +81,8 @@ func (p *simReader) live() *LogDbReader {
 var simKeys = []string{"a", "b", "", "d\x00d"}
 
 // readAll scans every key in one view and notes what it showed. p is the
-// writer that is read, nil for a reader.
-func (w *simWorld) readAll(who string, p *simWriter, l LogRead, o ScanOptions) {
+// writer that is read, nil for a reader; opened tells its first view.
+func (w *simWorld) readAll(who string, p *simWriter, l LogRead, o ScanOptions, opened bool) {
 	ctx, cancel := context.WithTimeout(w.ctx, 10*time.Minute)
 	defer cancel()
 	v := &simView{who: who, remote: p == nil || o.Visibility == Remote, frontier: ^uint64(0), seen: map[uint64]bool{}}
@@ -124,7 +124,7 @@ func (w *simWorld) readAll(who string, p *simWriter, l LogRead, o ScanOptions) {
 		keep()
 		return
 	}
-	v.epoch = p.live0().epoch
+	v.epoch, v.dir, v.opened = p.live0().epoch, p.dir, opened
 	p.alive(keep)
 }
 

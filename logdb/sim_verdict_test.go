@@ -12,7 +12,7 @@ type simFinal struct {
 	entries []Entry // ascending
 	trimmed uint64
 	at      map[uint64]simRecord
-	clean   *simStore
+	store   *simStore
 }
 
 func newSimFinal(o *simOracle, entries []Entry, trimmed uint64) *simFinal {
@@ -73,7 +73,7 @@ func (f *simFinal) promised(level Durability, by uint64, dir objstore.ID, until 
 	case level == Remote || level == Local && dir.IsZero():
 		return true
 	case level == Local:
-		return f.clean.unbroken(dir, by, until)
+		return f.store.unbroken(dir, by, until)
 	}
 	return false
 }
@@ -133,12 +133,29 @@ func (f *simFinal) checkView(v *simView) {
 			return
 		}
 	}
+	if v.opened && !v.dir.IsZero() {
+		f.checkOpened(v)
+	}
 	if !v.remote {
 		return
 	}
 	for seq := range v.seen {
 		if _, ok := f.at[seq]; !ok && seq >= f.trimmed && seq < v.frontier {
 			f.o.fail("%s (epoch %d) showed sequence %d (%v) as remote, and it is not in the log", v.who, v.epoch, seq, f.o.bound[seq])
+			return
+		}
+	}
+}
+
+// checkOpened: what a directory's writers acknowledged at Local is there when
+// it opens the log again, if no other directory did in between.
+func (f *simFinal) checkOpened(v *simView) {
+	for _, b := range f.o.batches {
+		if b.acked == 0 || b.dir != v.dir || b.epoch >= v.epoch || b.level == Applied || b.end() <= v.trimmed {
+			continue
+		}
+		if !v.seen[b.first] && f.store.unbroken(b.dir, b.epoch, v.epoch) {
+			f.o.fail("batch b%d [%d,%d) was acknowledged %v by epoch %d; %s opened from the same directory as epoch %d without it", b.id, b.first, b.end(), b.level, b.epoch, v.who, v.epoch)
 			return
 		}
 	}

@@ -27,6 +27,7 @@ type simProfile struct {
 
 	ship, flush, segment, grace time.Duration
 	memtable, bytes             int64
+	ahead                       uint64 // of limits; 0 is the product's
 	retention                   Retention
 }
 
@@ -47,6 +48,9 @@ func newSimProfile(rng *rand.Rand) simProfile {
 	}
 	if p.bigs { // memtables that fill between two shipments and go as tables
 		p.memtable, p.bytes = 256<<10, 600<<10
+	}
+	if rng.IntN(2) == 0 {
+		p.ahead = 30 + rng.Uint64N(300)
 	}
 	switch rng.IntN(4) {
 	case 0:
@@ -138,7 +142,7 @@ func (w *simWorld) writerOptions(rng *rand.Rand) Options {
 			Deleted: func(e Event) { n("deleted") },
 			Retried: func(Event) { n("retried") },
 		},
-		hooks: hooks{off: w.c.off, step: w.step},
+		hooks: hooks{off: w.c.off, put: w.c.put, step: w.step, ahead: p.ahead},
 	}
 }
 

@@ -99,7 +99,7 @@ func (p *simWriter) openEnded(d *LogDb, err error) {
 		p.w.count("opened")
 		p.w.countN("lost", int(d.Lost().Frames))
 		p.recovered(d)
-		p.w.running.Go(func() { p.w.readAll(p.name, p, d, ScanOptions{Visibility: Applied}) })
+		p.w.running.Go(func() { p.w.readAll(p.name, p, d, ScanOptions{Visibility: Applied}, true) })
 		return
 	}
 	p.free()
