@@ -5,6 +5,7 @@ import (
 	"container/heap"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 
 	"github.com/logdb-go/logdb/listing"
@@ -84,12 +85,7 @@ func (c *checker) tables(tables []segment.Table, w window, named func(string) fu
 			continue
 		}
 		whole = false
-		if errors.Is(problem, objstore.ErrNotFound) {
-			err = c.gone(t.Name(), named(t.Name()))
-		} else {
-			err = c.failed(t.Name(), problem)
-		}
-		if err != nil {
+		if err := c.unread(t, problem, named); err != nil {
 			return err
 		}
 	}
@@ -103,6 +99,21 @@ func (c *checker) tables(tables []segment.Table, w window, named func(string) fu
 		}
 	}
 	return c.order(tables)
+}
+
+// unread decides what it means that a table could not be read.
+func (c *checker) unread(t *segment.Table, problem error, named func(string) func(*segment.Manifest) bool) error {
+	name := t.Name()
+	switch {
+	case errors.Is(problem, objstore.ErrNotFound):
+		return c.gone(name, named(name))
+	case errors.Is(problem, io.ErrUnexpectedEOF):
+		// The object ends early, which the listing will tell too, or a connection did.
+		if size, err := sizeOf(c.ctx, c.bucket, name); err == nil && size != t.Size {
+			return nil
+		}
+	}
+	return c.failed(name, problem)
 }
 
 // order checks that the entries of each key ascend over the tables: scans
