@@ -69,7 +69,8 @@ func TestSimulation(t *testing.T) {
 type simConfig struct {
 	seed  uint64
 	steps int
-	off   defence // switched off in every writer and reader
+	off   defence                                           // switched off in every writer and reader
+	put   func(s *shipper, sh *shipment, body []byte) error // instead of the product's
 	trace func(...any)
 }
 
