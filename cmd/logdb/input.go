@@ -67,7 +67,7 @@ func unpack(r *bufio.Reader) (*bufio.Reader, error) {
 		}
 		return bufio.NewReaderSize(z, 1<<16), nil
 	case bytes.Equal(magic, []byte("\x28\xb5\x2f\xfd")):
-		z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1))
+		z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(128<<20))
 		if err != nil {
 			return nil, err
 		}
