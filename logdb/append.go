@@ -200,6 +200,7 @@ const (
 
 func (r *request) take() bool     { return r.state.CompareAndSwap(queued, taken) }
 func (r *request) withdraw() bool { return r.state.CompareAndSwap(queued, withdrawn) }
+func (r *request) withdrawn() bool { return r.state.Load() == withdrawn }
 
 func (r *request) appended() Appended {
 	return Appended{First: r.first, Next: r.next, Time: time.UnixMilli(r.timeMs)}

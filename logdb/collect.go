@@ -44,6 +44,7 @@ type doomed struct {
 
 const (
 	sweepEvery      = 24 * time.Hour
+	sweepTime       = 15 * time.Minute // for a LIST of everything; a pass that takes longer is begun again
 	deletesAtOnce   = 8
 	largestFence    = 1 << 10 // a fence is about 150 bytes; larger objects are none
 	collectorTables = "seg/"
@@ -224,6 +225,8 @@ func (c *collector) unnamed(ctx context.Context) ([]string, error) {
 		addNames(named, m.Segments[i].Tables)
 	}
 	var out []string
+	ctx, cancel := context.WithTimeout(ctx, sweepTime)
+	defer cancel()
 	for info, err := range c.db.bucket.List(ctx, "", "") {
 		if err != nil {
 			return nil, err

@@ -112,9 +112,13 @@ func (c *committer) refuse(requests []*request, err error) {
 // handle commits one request. An error is final for the writer; the request
 // has been answered in any case.
 func (c *committer) handle(r *request) error {
+	var full error
+	if r.control == nil && !c.closing && !r.withdrawn() {
+		full = c.makeRoom(int64(len(r.frame)), uint64(r.records)) // may take as long as the store is away: the caller can still withdraw
+	}
 	if !r.take() { // withdrawn by its caller
 		c.db.room.release(r.bytes, r.records)
-		return nil
+		return full
 	}
 	if r.control != nil {
 		err := c.publish() // a control operation sees, and is seen after, what came before it
@@ -130,7 +134,10 @@ func (c *committer) handle(r *request) error {
 		r.done <- ErrClosed
 		return nil
 	}
-	err := c.commit(r)
+	err := full
+	if err == nil {
+		err = c.commit(r)
+	}
 	c.group.admitted += r.bytes
 	c.group.records += r.records
 	if err != nil {
@@ -142,10 +149,6 @@ func (c *committer) handle(r *request) error {
 
 // commit gives one batch its place and applies it to the WAL and the memtable.
 func (c *committer) commit(r *request) error {
-	size := int64(len(r.frame))
-	if err := c.makeRoom(size, uint64(r.records)); err != nil {
-		return err
-	}
 	now := c.db.opts.Clock()
 	if c.seg.open && c.sealDue(now) {
 		if err := c.seal(nil); err != nil {
@@ -166,7 +169,7 @@ func (c *committer) commit(r *request) error {
 	c.seg.bytes += r.bytes - int64(8*r.records)
 	c.seg.records += uint64(r.records)
 	c.group.frames = append(c.group.frames, r.frame)
-	c.group.bytes += size
+	c.group.bytes += int64(len(r.frame))
 	c.group.requests = append(c.group.requests, r)
 	c.group.sync = c.group.sync || r.level == Local
 	c.group.remote = c.group.remote || r.level == Remote

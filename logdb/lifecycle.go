@@ -17,19 +17,14 @@ func (d *LogDb) Flush(ctx context.Context) error {
 		return err
 	}
 	var ordinal uint64
-	done := d.control(func(c *committer) error {
+	err := d.ask(ctx, func(c *committer) error {
 		ordinal = c.ordinal
 		d.shipper.want(ordinal)
 		wake(d.shipper.kick)
 		return nil
 	})
-	select {
-	case err := <-done:
-		if err != nil {
-			return err
-		}
-	case <-ctx.Done():
-		return ctx.Err()
+	if err != nil {
+		return err
 	}
 	return d.shipped.wait(ctx, ordinal)
 }
@@ -46,7 +41,7 @@ func (d *LogDb) SealSegment(ctx context.Context, metadata []byte) (s Segment, se
 	}
 	metadata = append([]byte(nil), metadata...)
 	var ordinal uint64
-	done := d.control(func(c *committer) error {
+	err = d.ask(ctx, func(c *committer) error {
 		if err := c.publish(); err != nil || !c.seg.open || c.seg.records == 0 {
 			return err
 		}
@@ -58,7 +53,7 @@ func (d *LogDb) SealSegment(ctx context.Context, metadata []byte) (s Segment, se
 		d.shipper.want(ordinal)
 		return err
 	})
-	if err := <-done; err != nil || !sealed || d.opts.Ack == Applied {
+	if err != nil || !sealed || d.opts.Ack == Applied {
 		return s, sealed && err == nil, err
 	}
 	if err := d.shipped.wait(ctx, ordinal); err != nil {
@@ -95,7 +90,7 @@ func (d *LogDb) settle() error {
 	ctx, cancel := context.WithTimeout(d.stop, closeWait)
 	defer cancel()
 	var next, end, ordinal uint64
-	done := d.control(func(c *committer) error {
+	err := d.ask(ctx, func(c *committer) error {
 		d.queue.refuse(ErrClosed)
 		c.closing = true
 		c.timer.Stop()
@@ -107,10 +102,9 @@ func (d *LogDb) settle() error {
 		d.shipper.want(ordinal)
 		return c.rotate()
 	})
-	if err := <-done; err != nil {
-		return err
+	if err == nil {
+		err = d.shipped.wait(ctx, ordinal)
 	}
-	err := d.shipped.wait(ctx, ordinal)
 	if err == nil {
 		err = d.flushed.wait(ctx, end)
 	}

@@ -182,7 +182,7 @@ func (d *LogDb) start(ctx context.Context, op *opening) error {
 	d.stop, d.cancel = context.WithCancelCause(context.Background())
 	d.freed = make(chan struct{}, 1)
 	d.queue, d.room = newQueue(), newRoom(d.stop, d.opts.Memory)
-	d.store = &view.Store{Log: d.logID, Source: d.bucket, Cache: segment.NewCache(d.opts.Memory.Cache, d.opts.Memory.Cache/4)}
+	d.store = &view.Store{Log: d.logID, Source: patientReader{d.bucket}, Cache: segment.NewCache(d.opts.Memory.Cache, d.opts.Memory.Cache/4)}
 	d.state.store, d.state.publish = d.store, d.view.Store
 	d.keeper = &keeper{bucket: d.bucket, epoch: d.epoch, retry: d.retry, turn: make(chan struct{}, 1),
 		now: func() int64 { return d.opts.Clock().UnixMilli() }}
@@ -275,13 +275,30 @@ func (d *LogDb) retry(what string) *retry {
 
 // control runs f in the commit goroutine, after what was appended before. It
 // does not wait; the channel gets f's error, which is final for the log.
-func (d *LogDb) control(f func(*committer) error) <-chan error {
+func (d *LogDb) control(f func(*committer) error) <-chan error { return d.request(f).done }
+
+func (d *LogDb) request(f func(*committer) error) *request {
 	r := &request{placed: make(chan struct{}, 1), done: make(chan error, 1)}
 	r.control = func() error { return f(d.committer) }
 	if err := d.queue.put(r); err != nil {
 		r.done <- err
 	}
-	return r.done
+	return r
+}
+
+// ask is control for somebody who waits: while the committer has not taken it,
+// the end of ctx withdraws it, and f never runs.
+func (d *LogDb) ask(ctx context.Context, f func(*committer) error) error {
+	r := d.request(f)
+	select {
+	case err := <-r.done:
+		return err
+	case <-ctx.Done():
+		if r.withdraw() {
+			return ctx.Err()
+		}
+		return <-r.done
+	}
 }
 
 // mark returns the watermark of a level.

@@ -28,7 +28,7 @@ const mergeCache = 16 << 20
 func newMaintainer(d *LogDb) *maintainer {
 	return &maintainer{
 		db: d, kick: make(chan struct{}, 1), asked: make(chan chan error),
-		store: &view.Store{Log: d.logID, Source: d.bucket, Cache: segment.NewCache(mergeCache, mergeCache)},
+		store: &view.Store{Log: d.logID, Source: patientReader{d.bucket}, Cache: segment.NewCache(mergeCache, mergeCache)},
 	}
 }
 

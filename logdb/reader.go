@@ -78,7 +78,7 @@ func OpenReader(ctx context.Context, b objstore.Reader, o ReaderOptions) (*LogDb
 	}
 	r := &LogDbReader{opts: o, bucket: objstore.NewReaderMeter(b), followers: newFollowers()}
 	r.stop, r.cancel = context.WithCancelCause(context.Background())
-	r.store = &view.Store{Source: r.bucket, Cache: segment.NewCache(o.Cache, o.Cache/4)}
+	r.store = &view.Store{Source: patientReader{r.bucket}, Cache: segment.NewCache(o.Cache, o.Cache/4)}
 	r.refresher = &refresher{reader: r, asked: make(chan ask)}
 	if err := r.refresher.refresh(ctx, true); err != nil {
 		r.cancel(ErrClosed)

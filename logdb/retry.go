@@ -46,6 +46,18 @@ func (r *retry) attempt(ctx context.Context, bytes int, f func(context.Context) 
 	return f(ctx)
 }
 
+// patientReader gives each read of a table the time of one attempt: a store
+// that accepts and never answers must not hold a flush or a merge for ever.
+type patientReader struct{ objstore.Reader }
+
+func (p patientReader) GetRange(ctx context.Context, name string, off, n int64) (data []byte, err error) {
+	err = (&retry{}).attempt(ctx, int(n), func(ctx context.Context) (err error) {
+		data, err = p.Reader.GetRange(ctx, name, off, n)
+		return err
+	})
+	return data, err
+}
+
 // again returns a retry of the same kind for another operation.
 func (r *retry) again() *retry {
 	n := newRetry(r.what, r.told)
