@@ -198,8 +198,8 @@ const (
 	withdrawn
 )
 
-func (r *request) take() bool     { return r.state.CompareAndSwap(queued, taken) }
-func (r *request) withdraw() bool { return r.state.CompareAndSwap(queued, withdrawn) }
+func (r *request) take() bool      { return r.state.CompareAndSwap(queued, taken) }
+func (r *request) withdraw() bool  { return r.state.CompareAndSwap(queued, withdrawn) }
 func (r *request) withdrawn() bool { return r.state.Load() == withdrawn }
 
 func (r *request) appended() Appended {
