@@ -199,7 +199,7 @@ func (d *LogDb) installGeneration(g *generation) error {
 	wake(d.freed)
 	wake(d.maintainer.kick)
 	if d.committer.log != nil {
-		if err := d.committer.log.Trim(m.Flushed); err != nil {
+		if err := d.trim(m); err != nil {
 			return err
 		}
 	}
@@ -208,6 +208,16 @@ func (d *LogDb) installGeneration(g *generation) error {
 		Duration: time.Since(begun),
 	})
 	return nil
+}
+
+// trim gives back the local WAL below what the manifest holds. While its last
+// segment is open, a seal at flushed itself may be nowhere but here: it is no
+// record, and flushed does not tell.
+func (d *LogDb) trim(m *segment.Manifest) error {
+	if n := len(m.Segments); n > 0 && !m.Segments[n-1].Sealed {
+		return d.committer.log.Trim(m.Flushed)
+	}
+	return d.committer.log.TrimSealed(m.Flushed)
 }
 
 func tableBytes(tables []segment.Table) (n int64) {

@@ -3,13 +3,17 @@ package logdb
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
+
 	"github.com/logdb-go/logdb/objstore"
 	"github.com/logdb-go/logdb/objstore/objstoretest"
 	"github.com/logdb-go/logdb/segment"
+	"github.com/logdb-go/logdb/wal"
 )
 
 // What the simulation found, one schedule each, so that it stays found.
@@ -165,4 +169,51 @@ func TestIteratorsOutliveTheirLog(t *testing.T) {
 		}
 		_, _ = it.Close(), keys.Close()
 	}
+}
+
+// A segment is sealed after its last record has been flushed, and the flush is
+// named after the seal was written: the seal lies at flushed itself, only in
+// the local WAL, which must not be trimmed there. Without the seal the next
+// writer finds two open segments and can never flush again.
+func TestSealAtFlushedStays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		named := func(op objstoretest.Op) bool { return op.Kind == objstoretest.Put && op.Name == segment.ManifestName }
+		object := func(op objstoretest.Op) bool {
+			return op.Kind == objstoretest.Put && strings.HasPrefix(op.Name, "wal/") && op.Name != wal.ObjectName(1, 0)
+		}
+		edits := 0
+		b := objstoretest.NewFaulty(objstore.NewMem(), objstoretest.Plan{Hook: func(op objstoretest.Op) objstoretest.Fault {
+			switch {
+			case named(op):
+				if edits++; edits == 2 {
+					return objstoretest.Fault{Kind: objstoretest.Slow, Gate: "flush"}
+				}
+			case object(op):
+				return objstoretest.Fault{Kind: objstoretest.Refuse}
+			}
+			return objstoretest.Fault{Kind: objstoretest.None}
+		}})
+		fs := disk()
+		d := openLog(t, b, Options{WALDir: "wal", fs: fs, Ack: Applied})
+		mustAppend(t, d, Remote, "a", "1")
+		if err := <-d.control((*committer).rotate); err != nil {
+			t.Fatal(err)
+		}
+		<-b.Arrived("flush")
+		mustSeal(t, d)
+		mustAppend(t, d, Local, "a", "2")
+		b.Open("flush")
+		settled()
+		if got := d.state.manifest().Flushed; got != 1 {
+			t.Fatalf("flushed %d, want 1", got)
+		}
+		left := fs.CrashClone(vfs.CrashCloneCfg{})
+		crash(d)
+		d = openLog(t, copyBucket(t, b), Options{WALDir: "wal", fs: left})
+		mustAppend(t, d, Remote, "a", "3")
+		closeLog(t, d)
+		if m := d.state.manifest(); len(m.Segments) != 2 || !m.Segments[0].Sealed || m.Segments[0].End != 1 {
+			t.Errorf("segments %+v, want the first sealed at 1", m.Segments)
+		}
+	})
 }

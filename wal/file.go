@@ -22,6 +22,7 @@ type localFile struct {
 	closed  bool   // nobody writes to it any more
 	scanned bool   // end is known
 	end     uint64 // no frame in it ends above
+	seals   uint64 // no seal in it lies at or above
 }
 
 func (lf *localFile) compare(o *localFile) int {

@@ -39,6 +39,7 @@ type Log struct {
 		marks   markQueue  // where syncs were asked for and are not reported
 		index   uint64     // of the last record, pads included; counts from 1 over all files
 		end     uint64     // of the last frame
+		seals   uint64     // above the last seal
 		request record.PendingSyncIndex
 		pad     [frameHeaderSize]byte
 		err     error // final
@@ -139,6 +140,9 @@ func (l *Log) writeLocked(f Frame, sync bool) error {
 		}
 	}
 	l.mu.end = f.End()
+	if f.kind() == Seal {
+		l.mu.seals = f.first() + 1
+	}
 	return l.recordLocked(cur, f, sync)
 }
 
@@ -187,7 +191,7 @@ func (l *Log) Rotate() error {
 // fillLocked marks the file that is appended to as full.
 func (l *Log) fillLocked() *logFile {
 	lf := l.mu.files[len(l.mu.files)-1]
-	lf.last, lf.end = l.mu.index, l.mu.end
+	lf.last, lf.end, lf.seals = l.mu.index, l.mu.end, l.mu.seals
 	l.mu.marks.push(mark{l.mu.index, l.mu.end})
 	return lf
 }

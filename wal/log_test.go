@@ -358,6 +358,37 @@ func TestTrimRemovesWhatEndsBelow(t *testing.T) {
 	wantLines(t, lines[len(lines)-1:], "2: batch [40, 41)")
 }
 
+// What lies below a sequence may be safe elsewhere and the seal at that sequence not: nothing but the caller can tell.
+func TestTrimKeepsTheSealAtItsSequence(t *testing.T) {
+	fs := vfs.NewMem()
+	d := openTestDir(t, fs)
+	for epoch := uint64(1); epoch < 3; epoch++ { // written here, then replayed
+		if epoch == 2 {
+			replayed(t, d, 1, 1)
+		}
+		l, _ := startLog(t, d, epoch)
+		if epoch == 1 {
+			mustAppend(t, l, 0, false, "k=v")
+			must(t, l.Append(NewSeal(Header{Kind: Seal, First: 1}, nil), false))
+			must(t, l.Rotate())
+			mustAppend(t, l, 1, false, "k=v")
+			must(t, l.Rotate()) // waits until the rotation before is through
+		}
+		must(t, l.Trim(1))
+		if n := len(d.listFiles()); n < 3 {
+			t.Fatalf("epoch %d: %d files are left, the seal's is not", epoch, n)
+		}
+		if epoch == 2 {
+			must(t, l.TrimSealed(1))
+			if lf := d.listFiles()[0]; lf.epoch == 1 && lf.number == 0 {
+				t.Fatal("the seal's file is left")
+			}
+		}
+		must(t, d.Close())
+		d = openTestDir(t, fs)
+	}
+}
+
 // Somebody who opened the directory without replaying an epoch cannot know what it holds.
 func TestTrimLeavesWhatWasNotReplayed(t *testing.T) {
 	fs := vfs.NewMem()

@@ -33,6 +33,7 @@ type logFile struct {
 	w    *record.LogWriter
 
 	end         uint64    // no frame ends above, once it is full
+	seals       uint64    // no seal lies at or above, once it is full
 	requests    markQueue // file positions behind the records that a sync was asked for
 	syncedBytes uint64    // of the file, known to be synced
 	claimed     uint64    // the last pad says that so many are
@@ -188,8 +189,8 @@ func (l *Log) finish(lf *logFile) error {
 	}
 	l.mu.Lock()
 	lf.closed = true
-	end := lf.end
+	end, seals := lf.end, lf.seals
 	l.mu.Unlock()
-	l.dir.noteClosed(lf.info, end)
+	l.dir.noteClosed(lf.info, end, seals)
 	return nil
 }

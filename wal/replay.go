@@ -74,7 +74,7 @@ func (r *replay) epoch(files []*localFile) error {
 
 func (r *replay) file(lf *localFile) (fileEnd, error) {
 	r.stats.Files++
-	var last uint64
+	var last, seals uint64
 	end, err := scanFile(r.dir.fs, lf, r.owner, true, func(f Frame, off int64) error {
 		if f.kind() == Pad {
 			return nil
@@ -84,6 +84,9 @@ func (r *replay) file(lf *localFile) (fileEnd, error) {
 		}
 		r.next = f.End()
 		last = f.End()
+		if f.kind() == Seal {
+			seals = f.first() + 1
+		}
 		r.stats.Frames++
 		r.stats.Records += uint64(f.count())
 		r.stats.Bytes += int64(len(f))
@@ -92,7 +95,7 @@ func (r *replay) file(lf *localFile) (fileEnd, error) {
 	if err != nil {
 		return end, err
 	}
-	r.dir.noteScanned(lf, last)
+	r.dir.noteScanned(lf, last, seals)
 	return end, nil
 }
 
@@ -114,7 +117,7 @@ func (r *replay) behindTorn(torn *localFile, end fileEnd, files []*localFile) er
 		if err != nil {
 			return err
 		}
-		r.dir.noteScanned(lf, 0)
+		r.dir.noteScanned(lf, 0, 0)
 		if frames > 0 {
 			r.stats.Dropped += frames
 			move = append(move, lf)
