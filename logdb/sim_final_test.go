@@ -25,16 +25,15 @@ func (w *simWorld) finish() {
 	w.observeAll()
 	for _, p := range w.up() {
 		p.port.thaw()
-		if p.live() == nil { // still opening, or closing already
-			select {
-			case <-p.ended:
-			case <-time.After(2 * time.Minute):
-			}
-		}
+		<-p.came // up, or not: within ten minutes
 		p.close()
 	}
 	for _, p := range w.up() {
-		<-p.ended
+		if !p.endsWithin(time.Hour) {
+			w.oracle.fail("%s does not end", p.name)
+			p.crash(w.rng)
+			<-p.ended
+		}
 	}
 	for _, r := range w.readers {
 		r.port.thaw()
@@ -50,6 +49,15 @@ func (w *simWorld) finish() {
 	w.ctx, w.cancel = context.WithCancel(context.Background())
 	defer w.cancel()
 	w.judge()
+}
+
+func (p *simWriter) endsWithin(d time.Duration) bool {
+	select {
+	case <-p.ended:
+		return true
+	case <-time.After(d):
+		return false
+	}
 }
 
 func (w *simWorld) observeAll() {
@@ -73,6 +81,9 @@ func (w *simWorld) catchUp(want []Entry, end uint64) {
 		r := p.live()
 		if r == nil {
 			continue
+		}
+		if got, want := r.snapshot.Load().version, w.store.now().Version; got < want {
+			w.oracle.fail("%s keeps manifest version %d, the newest is %d", p.name, got, want)
 		}
 		if got := r.Frontier(); got < end {
 			w.oracle.fail("%s stays at %d, the log ends at %d", p.name, got, end)

@@ -30,6 +30,7 @@ type simWriter struct {
 	disk *simDisk // nil: diskless
 
 	cancel context.CancelFunc // of Open
+	came   chan struct{}      // Open has ended
 	ended  chan struct{}      // the process is gone and its disk free
 
 	mu      sync.Mutex
@@ -53,7 +54,7 @@ func (p *simWriter) alive(f func()) {
 // open starts a writer; it takes its time, and may be killed meanwhile.
 func (w *simWorld) open(disk *simDisk, rng *rand.Rand) *simWriter {
 	w.opened++
-	p := &simWriter{w: w, name: fmt.Sprintf("w%d", w.opened), disk: disk, ended: make(chan struct{})}
+	p := &simWriter{w: w, name: fmt.Sprintf("w%d", w.opened), disk: disk, came: make(chan struct{}), ended: make(chan struct{})}
 	p.port = w.port(p.name)
 	o := w.writerOptions(rng)
 	if disk != nil {
@@ -85,6 +86,7 @@ func (p *simWriter) openEnded(d *LogDb, err error) {
 		p.dead = true
 	}
 	p.mu.Unlock()
+	defer close(p.came)
 	switch {
 	case err != nil:
 		p.w.tracef("%s did not open: %v", p.name, err)
