@@ -159,6 +159,9 @@ func (c *collector) deleteDue(ctx context.Context) time.Duration {
 }
 
 func (c *collector) deleteAll(ctx context.Context, names []string) {
+	if len(names) > 0 {
+		c.db.opts.hooks.at("collect")
+	}
 	var g errgroup.Group
 	g.SetLimit(deletesAtOnce)
 	for _, name := range names {

@@ -317,6 +317,7 @@ func (c *committer) seal(metadata []byte) error {
 			return err
 		}
 	}
+	c.db.opts.hooks.at("seal")
 	if c.gen == nil { // everything of the segment was flushed: the seal stands alone
 		c.gen = newGeneration(c.seg, c.genEnd, c.ordinal)
 		c.db.state.add(c.gen)

@@ -106,13 +106,16 @@ func (o *opening) run(ctx context.Context) (err error) {
 	if err := o.claim(ctx); err != nil {
 		return err
 	}
+	o.opts.hooks.at("open: claimed")
 	o.rec.begin(o.current, o.opts.Memory.Memtable)
 	if err := o.fence(ctx); err != nil {
 		return err
 	}
+	o.opts.hooks.at("open: fenced")
 	if err := o.confirm(ctx); err != nil {
 		return err
 	}
+	o.opts.hooks.at("open: confirmed")
 	o.rec.remote(wal.Position{Epoch: o.epoch})
 	return o.replayLocal()
 }

@@ -91,6 +91,7 @@ func (t *maintainer) expire(ctx context.Context) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
+	d.opts.hooks.at("expire")
 	d.state.setManifest(m)
 	for _, s := range dropped {
 		d.collector.removedTables(s.Tables)

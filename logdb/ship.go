@@ -321,6 +321,7 @@ func (s *shipper) put(sh *shipment) {
 		s.db.fail(err)
 		return
 	}
+	s.db.opts.hooks.at("ship: put")
 	select {
 	case s.done <- sh:
 	case <-ctx.Done():
