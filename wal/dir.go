@@ -62,7 +62,7 @@ func OpenDir(fs vfs.FS, path string) (*Dir, error) {
 	if err != nil {
 		return nil, err
 	}
-	lock, err := fs.Lock(fs.PathJoin(path, lockName))
+	lock, err := lockDir(fs, path)
 	if err != nil {
 		if pathErr := (*iofs.PathError)(nil); errors.As(err, &pathErr) {
 			return nil, fmt.Errorf("wal: lock %s: %w", path, err)

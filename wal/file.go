@@ -53,6 +53,13 @@ func parseFileName(name string) (epoch, number uint64, ok bool) {
 	return epoch, number, true
 }
 
+// parseKeptName is parseFileName for names that MoveToLost gives, too: with a number behind the suffix where the name was
+// taken.
+func parseKeptName(name string) (epoch, number uint64, ok bool) {
+	base, _, _ := strings.Cut(name, fileSuffix)
+	return parseFileName(base + fileSuffix)
+}
+
 // The first record of a file says whose it is.
 const (
 	fileMagic         = "LDBWFILE"

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"strings"
 
 	"github.com/cockroachdb/pebble/v2/record"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -53,8 +52,7 @@ func scanFile(fs vfs.FS, lf *localFile, o owner, durable bool, fn func(f Frame, 
 // did in the directory. clean says whether the file was closed; if not, it may have lost its end. Errors are those of
 // [Dir.Replay].
 func ReadFile(fs vfs.FS, path string, fn func(f Frame, off int64) error) (clean bool, err error) {
-	base, _, _ := strings.Cut(fs.PathBase(path), fileSuffix)
-	epoch, number, ok := parseFileName(base + fileSuffix)
+	epoch, number, ok := parseKeptName(fs.PathBase(path))
 	if !ok {
 		return false, fmt.Errorf("wal: read %s: not the name of a wal file", path)
 	}

@@ -166,16 +166,20 @@ func openState(fs vfs.FS, dir string) (*stateFile, error) {
 	if err != nil {
 		return nil, fmt.Errorf("wal: open state %s: %w", name, err)
 	}
-	b := make([]byte, 2*slotBytes)
-	n, err := io.ReadFull(f, b)
-	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
-		return nil, errors.Join(fmt.Errorf("wal: read state %s: %w", name, err), f.Close())
-	}
-	cur, err := decodeState(name, b[:n])
+	cur, err := decodeStateFrom(f, name)
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	return &stateFile{name: name, f: f, cur: cur}, nil
+}
+
+func decodeStateFrom(r io.Reader, name string) (slot, error) {
+	b := make([]byte, 2*slotBytes)
+	n, err := io.ReadFull(r, b)
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
+		return slot{}, fmt.Errorf("wal: read state %s: %w", name, err)
+	}
+	return decodeState(name, b[:n])
 }
 
 // set makes s durable in the slot that does not count yet.
