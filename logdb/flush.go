@@ -20,6 +20,7 @@ type flusher struct {
 	kick  chan struct{}
 	built chan *generation // to the installer, in order
 	table uint64           // number of the next table of this epoch
+	body  []byte           // for the next table, while there is work
 }
 
 func (f *flusher) run() {
@@ -27,6 +28,7 @@ func (f *flusher) run() {
 	for {
 		g := f.nextAfter(last)
 		if g == nil {
+			f.body = nil
 			select {
 			case <-f.db.stop.Done():
 				return
@@ -88,7 +90,7 @@ func (f *flusher) put(g *generation, lo, hi uint64) ([]segment.Table, error) {
 	if !sorted.Next() {
 		return nil, nil
 	}
-	sorted.Rewind()
+	sorted.Rewind(false)
 	w := segment.NewWriter(f.options(g))
 	err := fill(w, sorted)
 	body, t, finishErr := w.Finish() // also after an error: it ends the writer's goroutine
@@ -99,7 +101,10 @@ func (f *flusher) put(g *generation, lo, hi uint64) ([]segment.Table, error) {
 		return nil, err
 	}
 	if f.db.opts.hooks.without(tablesFirst) {
-		f.db.spawn(func() { _ = f.upload(body, t) })
+		f.body = nil // this upload keeps it
+		f.db.spawn(func() {
+			_ = putTable(f.db.stop, f.db.bucket, f.db.store.Cache, f.db.logID, body, t, f.db.retry("flush"))
+		})
 		return []segment.Table{t}, nil
 	}
 	return []segment.Table{t}, f.upload(body, t)
@@ -113,9 +118,13 @@ func fill(w *segment.Writer, sorted *memtable.Sorted) error {
 			return err
 		}
 	}
-	for sorted.Rewind(); sorted.Next(); {
+	for sorted.Rewind(true); sorted.Next(); {
 		for it := sorted.Entries(); it.Next(); {
-			if err := w.Add(sorted.Key(), it.Sequence(), it.TimeMs(), 0, it.Value()); err != nil {
+			flags := segment.Flags(0)
+			if it.LastOfBatch() {
+				flags = segment.FlagLastOfBatch
+			}
+			if err := w.Add(sorted.Key(), it.Sequence(), it.TimeMs(), flags, it.Value()); err != nil {
 				return err
 			}
 		}
@@ -127,12 +136,21 @@ func (f *flusher) options(g *generation) segment.WriterOptions {
 	f.table++
 	return segment.WriterOptions{
 		Log: f.db.logID, ID: segment.TableID{Epoch: f.db.epoch, N: f.table}, Nonce: objstore.NewID(),
-		Segment: g.segment, BaseMs: g.mem.FirstMs(), Compression: segment.MinLZ,
+		Segment: g.segment, BaseMs: g.mem.FirstMs(), Compression: segment.MinLZ, Buffer: f.body,
 	}
 }
 
+// upload puts a table. Its bytes may be overwritten by the next one if the
+// first attempt went well: after one that was given up, a client may still be
+// sending them.
 func (f *flusher) upload(body []byte, t segment.Table) error {
-	return putTable(f.db.stop, f.db.bucket, f.db.store.Cache, f.db.logID, body, t, f.db.retry("flush"))
+	retry := f.db.retry("flush")
+	err := putTable(f.db.stop, f.db.bucket, f.db.store.Cache, f.db.logID, body, t, retry)
+	f.body = nil
+	if retry.pauses == 0 {
+		f.body = body[:0]
+	}
+	return err
 }
 
 // putTable puts a table under its name until it is there. Only this epoch

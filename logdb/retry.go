@@ -17,6 +17,7 @@ type retry struct {
 	what  string
 	delay *backoff.ExponentialBackOff
 	told  func(what, object string, err error, wait time.Duration)
+	pauses int // attempts that failed
 	// deniedIsFinal ends the repetition at a refusal: right where somebody
 	// waits for an answer, wrong for a writer whose credentials are renewed.
 	deniedIsFinal bool
@@ -73,6 +74,7 @@ func (r *retry) pause(ctx context.Context, object string, err error) error {
 	if r.deniedIsFinal && errors.Is(err, objstore.ErrAccessDenied) {
 		return err
 	}
+	r.pauses++
 	wait := r.delay.NextBackOff()
 	if r.told != nil {
 		r.told(r.what, object, err, wait)

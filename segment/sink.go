@@ -12,8 +12,10 @@ var sinkChunks = sync.Pool{New: func() any { return new([sinkChunk]byte) }}
 
 // sink takes a table's bytes as they come. Chunks instead of one growing
 // slice: growing copies everything several times and leaves garbage as large
-// as the table.
+// as the table. A buffer that was given, and has grown with the tables before,
+// is better still.
 type sink struct {
+	buffer []byte // nil: chunks
 	chunks []*[sinkChunk]byte
 	used   int // of the last chunk
 	done   []byte
@@ -23,6 +25,10 @@ var _ objstorage.Writable = (*sink)(nil)
 
 // Write implements objstorage.Writable.
 func (s *sink) Write(p []byte) error {
+	if s.buffer != nil {
+		s.buffer = append(s.buffer, p...)
+		return nil
+	}
 	for len(p) > 0 {
 		if len(s.chunks) == 0 || s.used == sinkChunk {
 			s.chunks, s.used = append(s.chunks, sinkChunks.Get().(*[sinkChunk]byte)), 0
@@ -36,7 +42,8 @@ func (s *sink) Write(p []byte) error {
 
 // Finish implements objstorage.Writable.
 func (s *sink) Finish() error {
-	if len(s.chunks) == 0 {
+	if s.buffer != nil || len(s.chunks) == 0 {
+		s.done = s.buffer
 		return nil
 	}
 	b := make([]byte, 0, (len(s.chunks)-1)*sinkChunk+s.used)

@@ -44,6 +44,9 @@ type WriterOptions struct {
 	Compression Compression
 	// BlockBytes defaults to DefaultBlockBytes.
 	BlockBytes int
+	// Buffer is overwritten by the table that Finish returns, and grows if it
+	// has to. Nil: a new one.
+	Buffer []byte
 }
 
 // Writer builds one table in memory. It belongs to one goroutine. The first
@@ -82,7 +85,7 @@ func NewWriter(o WriterOptions) *Writer {
 	if o.BlockBytes <= 0 {
 		o.BlockBytes = DefaultBlockBytes
 	}
-	w := &Writer{base: o.BaseMs, t: Table{
+	w := &Writer{base: o.BaseMs, sink: sink{buffer: o.Buffer[:0]}, t: Table{
 		ID: o.ID, Segment: o.Segment, Nonce: o.Nonce,
 		Start: math.MaxUint64, FirstMs: math.MaxInt64, LastMs: math.MinInt64,
 	}}

@@ -14,6 +14,7 @@ type Sorted struct {
 	key     []byte
 	listing listing.Listing
 	warmed  int    // streams before this index were touched
+	values  bool   // the walk reads values, not only listings
 	sink    uint64 // what touching read, lest the loads be optimised away
 }
 
@@ -57,8 +58,9 @@ func (s *Sorted) Entries() Iter {
 }
 
 // Rewind goes back before the first key. A table has its listing rows before
-// its entries, so whoever builds one walks the keys twice.
-func (s *Sorted) Rewind() { s.at, s.warmed, s.key = 0, 0, nil }
+// its entries, so whoever builds one walks the keys twice; only where values is
+// true are they fetched ahead of the walk.
+func (s *Sorted) Rewind(values bool) { s.at, s.warmed, s.key, s.values = 0, 0, nil, values }
 
 // warmStreams is how many streams are touched ahead of the walk.
 const warmStreams = 32
@@ -77,7 +79,12 @@ func (s *Sorted) warm() {
 		s.sink += uint64(s.t.records.at(st.first).off) + uint64(s.t.records.at(st.last.Load()).off)
 	}
 	for _, id := range next {
-		r := s.t.records.at(s.t.streams.at(id).first)
+		st := s.t.streams.at(id)
+		if !s.values {
+			s.sink += uint64(s.t.frames.at(st.frame).data[st.off])
+			continue
+		}
+		r := s.t.records.at(st.first)
 		for n := 0; n < 4 && r != nil; n++ {
 			s.touch(r)
 			r = s.after(r)

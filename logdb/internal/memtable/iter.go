@@ -83,6 +83,9 @@ func (it *Iter) Sequence() uint64 { return it.r.sequence }
 // TimeMs is the time of the record in milliseconds since the epoch.
 func (it *Iter) TimeMs() int64 { return it.t.frames.at(it.r.frame).timeMs }
 
+// LastOfBatch tells that the record ends its batch.
+func (it *Iter) LastOfBatch() bool { return it.r.sequence+1 == it.t.frames.at(it.r.frame).end }
+
 // Key returns the record's key. The bytes alias the frame: they never change
 // and stay valid for as long as they are referenced.
 func (it *Iter) Key() []byte {

@@ -35,6 +35,7 @@ type Table struct {
 type frame struct {
 	data   wal.Frame
 	first  uint64
+	end    uint64
 	timeMs int64
 }
 
@@ -122,7 +123,7 @@ func (t *Table) keep(f wal.Frame, h wal.Header) uint32 {
 	if grew {
 		t.draft.memory += int64(unsafe.Sizeof(*e)) * chunkLen
 	}
-	*e = frame{data: f, first: h.First, timeMs: h.TimeMs}
+	*e = frame{data: f, first: h.First, end: f.End(), timeMs: h.TimeMs}
 	t.draft.memory += int64(cap(f))
 	return number
 }

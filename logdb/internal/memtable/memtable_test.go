@@ -192,7 +192,7 @@ func TestFlushInPiecesGivesEveryRecordOnce(t *testing.T) {
 		for s.Next() {
 			rows[string(s.Key())] = s.Listing().Records
 		}
-		s.Rewind()
+		s.Rewind(true)
 		previous := -1
 		for s.Next() {
 			key := string(s.Key())
