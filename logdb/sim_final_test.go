@@ -76,6 +76,7 @@ func (w *simWorld) closeReaders() {
 // catchUp fails where a reader that followed the log through everything does
 // not arrive at its end, however long ago that was.
 func (w *simWorld) catchUp(want []Entry, end uint64) {
+	w.late.Wait() // an edit that a close cut off may still come
 	time.Sleep(3 * time.Minute)
 	for _, p := range w.readers {
 		r := p.live()
