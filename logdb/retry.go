@@ -14,9 +14,9 @@ import (
 // a store that is away for an hour is an ordinary day. What is final is for
 // the caller to tell; a retry gives up only with its context.
 type retry struct {
-	what  string
-	delay *backoff.ExponentialBackOff
-	told  func(what, object string, err error, wait time.Duration)
+	what   string
+	delay  *backoff.ExponentialBackOff
+	told   func(what, object string, err error, wait time.Duration)
 	pauses int // attempts that failed
 	// deniedIsFinal ends the repetition at a refusal: right where somebody
 	// waits for an answer, wrong for a writer whose credentials are renewed.
