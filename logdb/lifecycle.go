@@ -108,10 +108,15 @@ func (d *LogDb) settle() error {
 	if err == nil {
 		err = d.flushed.wait(ctx, end)
 	}
-	if err != nil {
-		return fmt.Errorf("logdb: close: not everything reached the bucket within %v: %w", closeWait, err)
+	if err == nil {
+		err = d.farewell(ctx, next)
+	} else if d.stop.Err() == nil {
+		err = fmt.Errorf("logdb: close: not everything reached the bucket within %v: %w", closeWait, err)
 	}
-	return d.farewell(ctx, next)
+	if err != nil && d.stop.Err() != nil { // fenced, or poisoned, while it waited
+		return context.Cause(d.stop)
+	}
+	return err
 }
 
 // farewell stores the exact next sequence as the limit. Nothing at or above it
