@@ -1,0 +1,5 @@
+//go:build race
+
+package logdb
+
+const raceEnabled = true
