@@ -10,6 +10,8 @@ type hooks struct {
 	off defence
 	// put sends a WAL object in place of putObject.
 	put func(s *shipper, sh *shipment, body []byte) error
+	// steady takes the jitter out of retries.
+	steady bool
 	// ahead is how far limits are stored ahead, if it is not 0.
 	ahead uint64
 }
@@ -17,6 +19,13 @@ type hooks struct {
 func (h *hooks) at(name string) {
 	if h.step != nil {
 		h.step(name)
+	}
+}
+
+// calm makes the waits of a retry the same each time.
+func (h *hooks) calm(r *retry) {
+	if h.steady {
+		r.delay.RandomizationFactor = 0
 	}
 }
 

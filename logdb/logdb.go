@@ -270,10 +270,12 @@ func (d *LogDb) spawn(f func()) {
 
 // retry starts the repetition of one operation, told to the log's listener.
 func (d *LogDb) retry(what string) *retry {
-	return newRetry(what, func(what, object string, err error, wait time.Duration) {
+	r := newRetry(what, func(what, object string, err error, wait time.Duration) {
 		d.opts.Logger.Info("logdb: request failed, will repeat", "what", what, "object", object, "err", err, "wait", wait)
 		d.opts.Events.emit(d.opts.Events.Retried, Event{Name: what, Object: object, Duration: wait, Err: err})
 	})
+	d.opts.hooks.calm(r)
+	return r
 }
 
 // control runs f in the commit goroutine, after what was appended before. It

@@ -77,6 +77,7 @@ func (r *refresher) retry() *retry {
 		o.Events.emit(o.Events.Retried, Event{Name: what, Object: object, Duration: wait, Err: err})
 	})
 	retry.deniedIsFinal = true
+	o.hooks.calm(retry)
 	return retry
 }
 

@@ -63,6 +63,7 @@ func (p patientReader) GetRange(ctx context.Context, name string, off, n int64) 
 func (r *retry) again() *retry {
 	n := newRetry(r.what, r.told)
 	n.deniedIsFinal = r.deniedIsFinal
+	n.delay.RandomizationFactor = r.delay.RandomizationFactor
 	return n
 }
 

@@ -76,8 +76,9 @@ func appliedReadLost(s *stage) {
 	s.need(n == 1, "a cursor at %d gets %d entries, want 1", cursor, n)
 }
 
-// sweepHeld: a table is named by the WAL only; the edit that names it in the
-// manifest takes longer than two passes of a sweep.
+// sweepHeld: a memtable went partly as data, partly as a table that the WAL
+// names; the edit that names it in the manifest takes longer than two passes of
+// a sweep of the next writer. It has each record once, and the table stays.
 func sweepHeld(s *stage) {
 	o := s.options(nil)
 	o.Limits, o.Memory.Memtable = Limits{ValueBytes: 64 << 10, BatchBytes: 64 << 10}, 512<<10

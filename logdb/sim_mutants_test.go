@@ -38,7 +38,7 @@ var mutants = []mutant{
 	{off: replayFromEnd, within: 20},
 	{off: timesGoOn, within: 60},
 	{off: tablesFirst, within: 200},
-	{off: cutAtAttempted, within: 500},
+	{off: cutAtAttempted, schedule: sweepHeld},
 	{off: landedFirst, masked: "a flush takes whole memtables and moves walReplay past all their numbers"},
 	{off: flushInOrder, schedule: flushElsewhere},
 	{off: editOnce, within: 2000},

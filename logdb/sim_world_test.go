@@ -142,7 +142,7 @@ func (w *simWorld) writerOptions(rng *rand.Rand) Options {
 			Deleted: func(e Event) { n("deleted") },
 			Retried: func(Event) { n("retried") },
 		},
-		hooks: hooks{off: w.c.off, put: w.c.put, step: w.step, ahead: p.ahead},
+		hooks: hooks{off: w.c.off, put: w.c.put, step: w.step, ahead: p.ahead, steady: true},
 	}
 }
 
