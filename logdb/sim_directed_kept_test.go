@@ -92,6 +92,7 @@ func sweepHeld(s *stage) {
 	time.Sleep(20 * time.Second)
 	for range 9 {
 		s.append(a, Applied, value)
+		settled() // the first goes as data at once, the others wait for it
 	}
 	s.must(a.Flush(s.ctx))
 	s.crash(a)
@@ -103,7 +104,7 @@ func sweepHeld(s *stage) {
 	for _, g := range d.state.generations() {
 		adopted += len(g.late)
 	}
-	s.need(adopted > 0, "the schedule has no tables object")
+	s.arranged(adopted > 0, "no tables object")
 	time.Sleep(10 * time.Minute)
 	way.Open("edit")
 	time.Sleep(time.Hour)
@@ -221,7 +222,7 @@ func stalledRefresh(s *stage) {
 	s.append(c, Remote, "c0")
 	s.rotate(c)
 	time.Sleep(time.Hour)
-	s.need(!s.there(wal.ObjectName(1, 1)), "object 1 was not collected")
+	s.arranged(!s.there(wal.ObjectName(1, 1)), "object 1 was not collected")
 	s.forge(wal.EncodeFence(wal.ObjectHeader{
 		Kind: wal.Fence, Log: a.logID, At: wal.Position{Epoch: 1, Number: 1}, Nonce: objstore.NewID(), Start: 1, End: 1, Next: wal.Position{Epoch: 9},
 	}), 1, 1)
@@ -246,6 +247,20 @@ func forged(at uint64, value string) wal.Frame {
 	f := wal.AppendBatch(nil, 1, func(int) (key, v []byte) { return []byte("k"), []byte(value) })
 	f.Stamp(at, 1, 1, 0)
 	return f
+}
+
+// manifestMoved: the header of a WAL object says that the manifest moved. The
+// refresh that meets it reads that, too, and lets go of what is in tables.
+func manifestMoved(s *stage) {
+	a := s.open(s.bucket, s.options(nil))
+	s.append(a, Remote, "0")
+	r := s.reader(s.bucket, ReaderOptions{RefreshInterval: -1})
+	s.rotate(a)
+	s.append(a, Remote, "1")
+	s.must(r.Refresh(s.ctx))
+	got, want := r.snapshot.Load().version, a.state.manifest().Version
+	s.need(got == want, "the reader has manifest version %d, want %d", got, want)
+	s.shows(r, "0", "1")
 }
 
 // gap: an object starts above what a reader has. It is not applied, for what

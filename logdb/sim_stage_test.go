@@ -64,6 +64,16 @@ func (s *stage) need(ok bool, format string, args ...any) {
 	}
 }
 
+// unarranged says that a schedule did not come to the point that it is for.
+type unarranged struct{ error }
+
+// arranged ends the schedule, which then shows nothing, unless ok.
+func (s *stage) arranged(ok bool, format string, args ...any) {
+	if !ok {
+		panic(stageFailure{unarranged{fmt.Errorf("the schedule is not what it should be: "+format, args...)}})
+	}
+}
+
 func (s *stage) must(err error) { s.need(err == nil, "%w", err) }
 
 // rule is what becomes of the requests of a kind for names with a prefix.
