@@ -162,6 +162,9 @@ func inspectLost(fs vfs.FS, path string) ([]LostInfo, error) {
 	var lost []LostInfo
 	for _, dir := range dirs {
 		l := LostInfo{Path: fs.PathJoin(path, dir)}
+		if info, err := fs.Stat(l.Path); err != nil || !info.IsDir() {
+			continue // nobody put it there who sets files aside
+		}
 		names, err := fs.List(l.Path)
 		if err != nil {
 			return nil, fmt.Errorf("wal: list %s: %w", l.Path, err)

@@ -29,10 +29,13 @@ func TestMain(m *testing.M) {
 //	run             the first line is a command line, the rest its standard
 //	                input; prints standard output, then the lines of standard
 //	                error behind "! ", and the exit code unless it is 0
-//	                ($TEST: a name for a bucket in memory)
+//	                ($TEST: a name for a bucket in memory; $LOST: what was set
+//	                aside in the WAL directory w1)
 //	file NAME       makes a file of the input; pack=gzip or zstd packs it
 //	damage NAME     flips a bit in the middle of a file
 //	remove NAME     removes a file
+//	fenced DIR      leaves a WAL directory whose writer lost the log of the default
+//	                bucket to another one, before its records were shipped
 //
 // Times, ids and what else differs from run to run is masked. After a change
 // that is meant: go test ./cmd/logdb -run TestScripts -rewrite
@@ -48,6 +51,7 @@ func TestScripts(t *testing.T) {
 			case "run":
 				command, stdin, _ := strings.Cut(d.Input, "\n")
 				command = strings.ReplaceAll(command, "$TEST", memName(t))
+				command = strings.ReplaceAll(command, "$LOST", lostName(t))
 				return transcript(t, words(t, command), stdin)
 			case "file":
 				writeFile(t, d)
@@ -59,6 +63,8 @@ func TestScripts(t *testing.T) {
 				}
 				data[len(data)/2] ^= 1
 				must(t, os.WriteFile(name, data, 0o644))
+			case "fenced":
+				fencedDir(t, d.CmdArgs[0].Key)
 			case "remove":
 				must(t, os.Remove(d.CmdArgs[0].Key))
 			default:
@@ -106,6 +112,7 @@ var masks = []struct {
 }{
 	{regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`), timeFormat},
 	{regexp.MustCompile(`[0-9a-f]{32}`), "ID"},
+	{regexp.MustCompile(`(?m)^( +3 .* |\{"file":")0000000003-\d+\.wal.*\n`), ""}, // which of them are trimmed is a matter of time
 	{regexp.MustCompile(`in [\d.]+ s: \d+ records/s, [\d.]+ k?M?B/s`), "in SECONDS: RATE"},
 	{regexp.MustCompile(`"seconds":[\d.e-]+`), `"seconds":SECONDS`},
 	{regexp.MustCompile(`host [^,]+, pid \d+`), "host HOST, pid PID"},
