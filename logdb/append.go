@@ -97,7 +97,7 @@ func (d *LogDb) checkBatch(records []Record) (int64, error) {
 		return 0, &LimitError{What: "batch", Bytes: total, Limit: d.opts.Limits.BatchBytes}
 	}
 	if limit := d.opts.Memory.QueueRecords; len(records) > limit {
-		return 0, &LimitError{What: "batch record count", Bytes: len(records), Limit: limit}
+		return 0, &LimitError{What: "records", Bytes: len(records), Limit: limit}
 	}
 	size := int64(total + perRecord*len(records))
 	if size > d.opts.Memory.Queue {

@@ -49,14 +49,17 @@ type CorruptError = objstore.CorruptError
 // LimitError reports a batch that is too large in one respect. Nothing was
 // written.
 type LimitError struct {
-	What         string // "key", "value" or "batch"
-	Record       int    // index in the batch; 0 for a batch
-	Bytes, Limit int
+	What         string // "key", "value", "batch" or "records"
+	Record       int    // index in the batch, of a key or value
+	Bytes, Limit int    // of "records": their number
 }
 
 func (e *LimitError) Error() string {
-	if e.What == "batch" {
+	switch e.What {
+	case "batch":
 		return fmt.Sprintf("logdb: batch has %d bytes, limit %d", e.Bytes, e.Limit)
+	case "records":
+		return fmt.Sprintf("logdb: batch has %d records, limit %d", e.Bytes, e.Limit)
 	}
 	return fmt.Sprintf("logdb: %s of record %d has %d bytes, limit %d", e.What, e.Record, e.Bytes, e.Limit)
 }
