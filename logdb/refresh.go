@@ -226,7 +226,9 @@ func (r *refresher) adopt(m *segment.Manifest) {
 	first := r.manifest == nil
 	r.manifest = m
 	r.seen = max(r.seen, m.Version)
-	r.reader.store.Log = m.Log
+	if first { // nobody reads through the store yet
+		r.reader.store.Log = m.Log
+	}
 	if first || m.Flushed >= r.tail.end && !r.reader.opts.hooks.without(tailDropped) {
 		r.wokenAll = r.wokenAll || m.Flushed > r.tail.end
 		r.at = wal.Position{Epoch: m.ReplayEpoch, Number: m.ReplayNumber}

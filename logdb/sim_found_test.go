@@ -217,3 +217,31 @@ func TestSealAtFlushedStays(t *testing.T) {
 		}
 	})
 }
+
+// A reader adopts manifests while others read through it; the race detector
+// tells what both touch.
+func TestReaderAdoptsWhileItIsRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := objstore.NewMem()
+		d := openLog(t, b, Options{})
+		mustAppend(t, d, Remote, "a", "1")
+		mustSeal(t, d)
+		r := openReader(t, b, ReaderOptions{RefreshInterval: time.Second})
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for range 10 {
+				if _, err := r.Count(context.Background(), []byte("a"), Range{}); err != nil {
+					t.Error(err)
+				}
+				time.Sleep(time.Second)
+			}
+		}()
+		for range 10 {
+			mustAppend(t, d, Remote, "a", "2")
+			mustSeal(t, d)
+			time.Sleep(time.Second)
+		}
+		<-done
+	})
+}
