@@ -172,7 +172,7 @@ func (t *maintainer) merge(ctx context.Context, m *segment.Manifest, job compact
 	if !job.MarkOnly {
 		var err error
 		if out, err = t.rewrite(ctx, m.CompactorEpoch, job); err != nil {
-			return err
+			return t.fenced(ctx, err)
 		}
 	}
 	d.opts.hooks.at("compact: uploaded")
@@ -193,6 +193,17 @@ func (t *maintainer) merge(ctx context.Context, m *segment.Manifest, job compact
 		d.opts.Events.emit(d.opts.Events.Merged, Event{Name: "tables", Segment: job.Segment, Bytes: tableBytes(out), Duration: time.Since(begun)})
 	}
 	return nil
+}
+
+// fenced gives a merge whose input is gone the reason, if it is that the next
+// writer took it out of the log.
+func (t *maintainer) fenced(ctx context.Context, err error) error {
+	if vanished(err) {
+		if renewed := t.db.renew(ctx, t.db.view.Load()); errors.Is(renewed, ErrFenced) {
+			return renewed
+		}
+	}
+	return err
 }
 
 // rewrite puts the merge of a job's tables into the bucket.

@@ -23,6 +23,7 @@ var schedules = map[string]func(*stage){
 	"limit of an older run":                       limitOfOlderRun,
 	"applied, read and lost":                      appliedReadLost,
 	"manifest missing beside objects":             manifestMissing,
+	"merge of a fenced writer":                    fencedMerge,
 	"table name taken":                            tableNameTaken,
 	"sweep while tables are only in the WAL":      sweepHeld,
 	"sweep while a merge is unnamed":              sweepUnnamed,
@@ -152,6 +153,26 @@ func lateCAS(s *stage) {
 	s.must(a.Err())
 	s.shows(a, "0", "1", "2")
 	s.shows(s.open(s.bucket, s.options(nil)), "0", "1", "2")
+}
+
+// fencedMerge: a writer that was taken over does nothing but merge, and finds
+// that its inputs have been collected. It learns why, and stops.
+func fencedMerge(s *stage) {
+	way := s.way(gated(objstoretest.GetRange, "seg/", "read"))
+	a := s.open(way, s.options(nil))
+	for _, v := range []string{"0", "1", "2"} {
+		s.append(a, Remote, v)
+		s.rotate(a)
+	}
+	_, _, err := a.SealSegment(s.ctx, nil)
+	s.must(err)
+	<-way.Arrived("read")
+	d := s.open(s.bucket, s.options(nil))
+	s.must(d.Compact(s.ctx))
+	time.Sleep(time.Hour)
+	way.Open("read")
+	time.Sleep(time.Minute)
+	s.need(errors.Is(a.Err(), ErrFenced), "the old writer's error is %v, want ErrFenced", a.Err())
 }
 
 // tableNameTaken: something lies under the name of a table that the writer
