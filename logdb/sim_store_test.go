@@ -18,7 +18,6 @@ import (
 type simStore struct {
 	*objstore.Mem
 	oracle *simOracle
-	count  func(string)
 	trace  func(string, ...any)
 
 	mu     sync.Mutex

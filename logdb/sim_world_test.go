@@ -95,7 +95,7 @@ func newSimWorld(c simConfig) *simWorld {
 	w.ctx, w.cancel = context.WithCancel(context.Background())
 	w.oracle.trace = w.tracef
 	w.store = newSimStore(w.oracle)
-	w.store.count, w.store.trace = w.count, w.tracef
+	w.store.trace = w.tracef
 	share := w.profile.faults / 8
 	w.faulty = objstoretest.NewFaulty(w.store, objstoretest.Plan{
 		Seed: c.seed, MaxDelay: w.profile.maxDelay, Hook: w.spare,

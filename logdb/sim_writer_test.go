@@ -38,7 +38,6 @@ type simWriter struct {
 	dir     objstore.ID
 	dead    bool // killed, or never came up
 	closing bool
-	calls   sync.WaitGroup // requests of clients, in this process
 }
 
 // alive runs f unless the process has been killed: what a killed process was
