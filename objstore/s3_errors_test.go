@@ -235,3 +235,25 @@ func TestS3Date(t *testing.T) {
 		}
 	})
 }
+
+// The put that is meant to be refused goes out with a checksum that is not its body's, and nothing is kept of it.
+func TestS3RefusesDamaged(t *testing.T) {
+	setS3Env(t)
+	fake := newFakeS3()
+	b := openFakeS3(t, direct{fake})
+	if refused, err := b.RefusesDamaged(t.Context(), "x"); !refused || err != nil {
+		t.Errorf("strict server: got %v, %v", refused, err)
+	}
+	if _, err := b.Get(t.Context(), "x"); !errors.Is(err, objstore.ErrNotFound) {
+		t.Errorf("the damaged object: got %v, want ErrNotFound", err)
+	}
+	status := http.StatusOK
+	fake.setAnswer(func(w http.ResponseWriter, _ *http.Request, _ int) bool { w.WriteHeader(status); return true })
+	if refused, err := b.RefusesDamaged(t.Context(), "x"); refused || err != nil {
+		t.Errorf("careless server: got %v, %v", refused, err)
+	}
+	status = http.StatusServiceUnavailable
+	if refused, err := b.RefusesDamaged(t.Context(), "x"); refused || err == nil {
+		t.Errorf("busy server: got %v, %v", refused, err)
+	}
+}

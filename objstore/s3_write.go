@@ -22,6 +22,21 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // Put implements Bucket.
 func (s *S3) Put(ctx context.Context, name string, data []byte, c Condition) (string, error) {
+	return s.put(ctx, name, data, c, checksum(data))
+}
+
+// RefusesDamaged puts a small object under name with a checksum that is not its own, and reports whether the server
+// refused it: one that does not would keep what was damaged on its way. Then the object is there, for the caller to
+// delete. An error means that it is not known.
+func (s *S3) RefusesDamaged(ctx context.Context, name string) (bool, error) {
+	_, err := s.put(ctx, name, []byte("as it arrives"), Always(), checksum([]byte("as it was sent")))
+	if statusOf(err) == http.StatusBadRequest {
+		return true, nil
+	}
+	return false, err
+}
+
+func (s *S3) put(ctx context.Context, name string, data []byte, c Condition, sum string) (string, error) {
 	if err := checkPut(name, c); err != nil {
 		return "", err
 	}
@@ -37,7 +52,7 @@ func (s *S3) Put(ctx context.Context, name string, data []byte, c Condition) (st
 		ContentType:       aws.String("application/octet-stream"),
 		CacheControl:      aws.String("no-store"), // a cache between us and the store must not answer for it
 		ChecksumAlgorithm: types.ChecksumAlgorithmCrc32c,
-		ChecksumCRC32C:    aws.String(checksum(data)),
+		ChecksumCRC32C:    &sum,
 	}
 	if c.Absent() {
 		in.IfNoneMatch = aws.String("*")
