@@ -24,7 +24,8 @@ var arrows = map[string][]string{
 	"logdb/internal/inspect":  {"wal", "listing", "segment", "objstore"},
 	"logdb": {"logdb/internal/memtable", "logdb/internal/view", "logdb/internal/compact", "logdb/internal/inspect",
 		"wal", "listing", "segment", "objstore"},
-	"cmd/logdb": {"logdb", "objstore"},
+	"logdb/doctor": {"objstore"},
+	"cmd/logdb":    {"logdb", "logdb/doctor", "objstore"},
 }
 
 // vendors may be imported by one package each, so that they can be replaced in
