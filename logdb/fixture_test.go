@@ -29,6 +29,7 @@ func openLog(t testing.TB, b objstore.Bucket, o Options) *LogDb {
 		if d.Err() == nil {
 			closeLog(t, d)
 		}
+		crash(d) // one that had stopped by itself has its files open yet
 	})
 	return d
 }
