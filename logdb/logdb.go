@@ -55,12 +55,13 @@ type LogDb struct {
 	lost   Lost
 }
 
-// Lost counts local records of an earlier writer that the log does not hold:
-// another WAL directory opened the log before they were shipped. Their files
-// were moved to Dir below WALDir and are never deleted.
+// Lost counts what an earlier writer from this WALDir left behind when another
+// WAL directory opened the log: its files were moved below WALDir/lost and are
+// never deleted. What it had not shipped is not in the log; batches that it had
+// shipped and not yet flushed are counted too.
 type Lost struct {
 	Files  int
-	Frames uint64
+	Frames uint64 // batches and seals
 }
 
 // Open opens the log in a bucket as its writer: it creates the log under an
@@ -100,7 +101,7 @@ func (o *opening) run(ctx context.Context) (err error) {
 	if err := o.lockDir(); err != nil {
 		return err
 	}
-	if err := objstore.Probe(ctx, o.bucket); err != nil {
+	if err := o.few(ctx, "probe", func() error { return objstore.Probe(ctx, o.bucket) }); err != nil {
 		return fmt.Errorf("logdb: probe bucket: %w", err)
 	}
 	if err := o.claim(ctx); err != nil {

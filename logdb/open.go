@@ -31,11 +31,37 @@ type opening struct {
 	lost    Lost
 }
 
+// openTries is how often the first requests to a bucket are repeated. A passing
+// fault must not fail an Open, and a wrong address must not hang it.
+const openTries = 4
+
+// few repeats f a few times, unless its error is an answer.
+func (o *opening) few(ctx context.Context, object string, f func() error) error {
+	for retry := o.retry("open"); ; {
+		err := f()
+		for _, answer := range []error{nil, objstore.ErrNotFound, objstore.ErrUnsafe, objstore.ErrCorrupt} {
+			if errors.Is(err, answer) {
+				return err
+			}
+		}
+		if retry.pauses == openTries {
+			return err
+		}
+		if err := retry.pause(ctx, object, err); err != nil {
+			return err
+		}
+	}
+}
+
 // readOrCreate returns the manifest of the log, after creating one under an
 // empty prefix. A prefix that holds other objects and no manifest is never
 // made into a log: the manifest may have been lost.
 func (o *opening) readOrCreate(ctx context.Context) (*segment.Manifest, string, error) {
-	got, err := o.bucket.Get(ctx, segment.ManifestName)
+	var got objstore.Object
+	err := o.few(ctx, segment.ManifestName, func() (err error) {
+		got, err = o.bucket.Get(ctx, segment.ManifestName)
+		return err
+	})
 	if err == nil {
 		m, err := segment.DecodeManifest(got.Data)
 		return m, got.ETag, err
@@ -188,7 +214,7 @@ func (o *opening) checkPolite(ctx context.Context, base *segment.Manifest) error
 	}
 	seen := base.WrittenMs
 	at := wal.Position{Epoch: base.ReplayEpoch, Number: base.ReplayNumber}
-	_, err := walk(ctx, o.bucket, at, o.retry("open"), func(obj wal.Object) error {
+	_, err := walk(ctx, o.bucket, at, 1, o.retry("open"), func(obj wal.Object) error {
 		seen = max(seen, obj.MaxMs)
 		return nil
 	})
@@ -214,7 +240,7 @@ func (o *opening) fence(ctx context.Context) error {
 	h := wal.ObjectHeader{Kind: wal.Fence, Log: o.current.Log, Nonce: objstore.NewID(), Next: wal.Position{Epoch: o.epoch}}
 	for {
 		var err error
-		if at, err = walk(ctx, o.bucket, at, o.retry("open"), o.recovered(h.Nonce)); err != nil {
+		if at, err = walk(ctx, o.bucket, at, 1, o.retry("open"), o.recovered(h.Nonce)); err != nil {
 			if errors.Is(err, errOwnFence) {
 				return nil
 			}

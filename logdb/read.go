@@ -79,7 +79,7 @@ type Segment struct {
 // Inspection says how a key's entries lie.
 type Inspection struct {
 	Records  uint64 // entries in the range
-	Requests uint64 // object reads that the scan would cost now, caches as they are
+	Requests uint64 // object reads that the scan would cost now, at most: cached data makes it fewer
 	Tables   []TableInspection
 }
 

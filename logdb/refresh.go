@@ -34,6 +34,7 @@ type refresher struct {
 	asOf     time.Time // start of the manifest's last GET
 	seen     uint64    // highest manifest version in a WAL object's header
 	at       wal.Position
+	found    int // WAL objects that the last refresh met: the next expects as many
 	tail     tail
 	woken    []wal.Frame // batches that followers are to be told of
 	wokenAll bool
@@ -109,7 +110,7 @@ func (r *refresher) follow(ctx context.Context) error {
 	for again := false; ; again = true {
 		var objects []wal.Object
 		from := r.at
-		next, err := walk(ctx, r.reader.bucket, from, r.retry(), func(obj wal.Object) error {
+		next, err := walk(ctx, r.reader.bucket, from, r.found, r.retry(), func(obj wal.Object) error {
 			objects = append(objects, obj)
 			if len(objects) >= 4*walkAhead {
 				return errEnough
@@ -125,6 +126,7 @@ func (r *refresher) follow(ctx context.Context) error {
 			}
 			continue
 		}
+		r.found = len(objects)
 		gap := r.applyAll(objects)
 		switch {
 		case errors.Is(gap, errGap) && !again:

@@ -8,8 +8,7 @@ import (
 	"github.com/logdb-go/logdb/wal"
 )
 
-// walkAhead bounds how many WAL objects a walk reads at once. It starts with
-// one, so that a caught-up reader pays one request, and doubles.
+// walkAhead bounds how many WAL objects a walk reads at once.
 const walkAhead = 16
 
 // fetched is one WAL object that was asked for.
@@ -21,8 +20,13 @@ type fetched struct {
 // walk reads WAL objects from a position on and gives them to f in order,
 // following fences, until a number is absent. It returns that position: what
 // a GET answers 404 may still come, so it proves no end.
-func walk(ctx context.Context, b objstore.Reader, at wal.Position, retry *retry, f func(wal.Object) error) (wal.Position, error) {
-	for ahead := 1; ; ahead = min(max(2*ahead, 1), walkAhead) {
+//
+// It asks for as many at once as are expected, then for one, so that a right
+// guess costs one request beyond what is there, then for twice as many each
+// time.
+func walk(ctx context.Context, b objstore.Reader, at wal.Position, expect int, retry *retry, f func(wal.Object) error) (wal.Position, error) {
+	ahead := min(max(expect, 1), walkAhead)
+	for more := 1; ; ahead, more = more, min(max(2*more, 1), walkAhead) {
 		next, fenced := at, false
 		for got := range fetchAll(ctx, b, at, ahead, retry) {
 			if errors.Is(got.err, objstore.ErrNotFound) {
@@ -41,7 +45,7 @@ func walk(ctx context.Context, b objstore.Reader, at wal.Position, retry *retry,
 			}
 		}
 		if at = next; fenced {
-			ahead = 0 // one again: what follows a fence may be another fence
+			more = 1 // what follows a fence may be another fence
 		}
 	}
 }
