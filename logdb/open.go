@@ -37,15 +37,14 @@ const openTries = 4
 
 // few repeats f a few times, unless its error is an answer.
 func (o *opening) few(ctx context.Context, object string, f func() error) error {
-	for retry := o.retry("open"); ; {
+	retry := o.retry("open")
+	retry.tries = openTries
+	for {
 		err := f()
 		for _, answer := range []error{nil, objstore.ErrNotFound, objstore.ErrUnsafe, objstore.ErrCorrupt} {
 			if errors.Is(err, answer) {
 				return err
 			}
-		}
-		if retry.pauses == openTries {
-			return err
 		}
 		if err := retry.pause(ctx, object, err); err != nil {
 			return err

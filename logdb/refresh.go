@@ -78,6 +78,9 @@ func (r *refresher) retry() *retry {
 		o.Events.emit(o.Events.Retried, Event{Name: what, Object: object, Duration: wait, Err: err})
 	})
 	retry.deniedIsFinal = true
+	if r.manifest == nil { // opening
+		retry.tries = openTries
+	}
 	o.hooks.calm(retry)
 	return retry
 }

@@ -3,6 +3,7 @@ package logdb
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -18,6 +19,9 @@ type retry struct {
 	delay  *backoff.ExponentialBackOff
 	told   func(what, object string, err error, wait time.Duration)
 	pauses int // attempts that failed
+	// tries ends the repetition after that many: where somebody waits who may
+	// have given a wrong address. 0 is without end.
+	tries int
 	// deniedIsFinal ends the repetition at a refusal: right where somebody
 	// waits for an answer, wrong for a writer whose credentials are renewed.
 	deniedIsFinal bool
@@ -67,12 +71,13 @@ func (r *retry) again() *retry {
 	return n
 }
 
-// pause waits before the next attempt. It returns ctx's cause when ctx ends.
+// pause waits before the next attempt after one that failed with err. It
+// returns why there is none: ctx's cause, or err.
 func (r *retry) pause(ctx context.Context, object string, err error) error {
 	if ctx.Err() != nil {
-		return context.Cause(ctx)
+		return gaveUp(ctx, err)
 	}
-	if r.deniedIsFinal && errors.Is(err, objstore.ErrAccessDenied) {
+	if r.deniedIsFinal && errors.Is(err, objstore.ErrAccessDenied) || r.tries > 0 && r.pauses >= r.tries {
 		return err
 	}
 	r.pauses++
@@ -84,10 +89,19 @@ func (r *retry) pause(ctx context.Context, object string, err error) error {
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return gaveUp(ctx, err)
 	case <-timer.C:
 		return nil
 	}
+}
+
+// gaveUp says what ended the repetition, and what it was that failed.
+func gaveUp(ctx context.Context, err error) error {
+	cause := context.Cause(ctx)
+	if err == nil || errors.Is(err, cause) || errors.Is(err, ctx.Err()) {
+		return cause
+	}
+	return fmt.Errorf("%w; the last attempt: %v", cause, err)
 }
 
 // get reads an object, repeating what may pass. ErrNotFound and

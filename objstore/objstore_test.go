@@ -99,8 +99,9 @@ func TestOpen(t *testing.T) {
 	}
 	put(t, open("mem:"), "o", "1", objstore.IfAbsent())
 	put(t, open("mem:"), "o", "another bucket", objstore.IfAbsent())
-	put(t, open("mem:"+t.Name()), "o", "shared", objstore.IfAbsent())
-	if o, err := open("mem:"+t.Name()).Get(ctx, "o"); err != nil || string(o.Data) != "shared" {
+	shared := "mem:" + objstore.NewID().String() // of the process: another run of this test shares it, too
+	put(t, open(shared), "o", "shared", objstore.IfAbsent())
+	if o, err := open(shared).Get(ctx, "o"); err != nil || string(o.Data) != "shared" {
 		t.Fatalf("mem:name opened twice: got %q, %v", o.Data, err)
 	}
 	put(t, open("file:relative/a%20b"), "o", "1", objstore.IfAbsent())

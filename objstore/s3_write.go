@@ -128,6 +128,12 @@ func missingObject(err error) bool {
 
 // statusOf is the HTTP status of an answer that is an error, 0 if there was no answer.
 func statusOf(err error) int {
+	var op *smithy.OperationError
+	for rest := err; errors.As(rest, &op); rest = op.Err {
+		if op.ServiceID != s3.ServiceID {
+			return 0 // another service answered: where credentials are looked for, say
+		}
+	}
 	var response *smithyhttp.ResponseError
 	if errors.As(err, &response) && response.Response != nil && response.Response.Response != nil {
 		return response.HTTPStatusCode()
