@@ -33,8 +33,9 @@ func newMaintainer(d *LogDb) *maintainer {
 }
 
 func (t *maintainer) run() {
-	timer := time.NewTimer(0)
+	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
+	wake(t.kick) // what the last writer left is due
 	var asker chan error
 	for {
 		select {
