@@ -113,7 +113,7 @@ func (c *collector) removedWAL(before, after *segment.Manifest) {
 func (c *collector) run() {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
-	wake(c.kick) // the first sweep is due
+	wake(c.kick)       // the first sweep is due
 	next := time.Now() // of a sweep's pass
 	for {
 		select {
