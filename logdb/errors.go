@@ -105,7 +105,7 @@ func (e *BusyError) Error() string {
 		e.Host, e.PID, e.Epoch, e.LastSeen.UTC().Format(time.RFC3339Nano))
 }
 
-// poisoned wraps the first failure after which a LogDb never writes again.
+// poisonedError wraps the first failure after which a LogDb never writes again.
 type poisonedError struct{ cause error }
 
 func (e *poisonedError) Error() string { return "logdb: writer stopped: " + e.cause.Error() }

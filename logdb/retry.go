@@ -13,7 +13,8 @@ import (
 
 // retry repeats one operation on the bucket for as long as its context lives:
 // a store that is away for an hour is an ordinary day. What is final is for
-// the caller to tell; a retry gives up only with its context.
+// the caller to tell. Only where somebody waits for an Open does it give up
+// before.
 type retry struct {
 	what   string
 	delay  *backoff.ExponentialBackOff
