@@ -210,7 +210,7 @@ func (d *LogDb) installGeneration(g *generation) error {
 		return err
 	}
 	d.opts.hooks.at("flush: named")
-	d.state.install(m, g)
+	d.state.setManifest(m)
 	d.shipper.unflushed.Add(-int64(g.objects))
 	d.flushed.advance(g.end)
 	d.collector.removedWAL(before, m)
@@ -248,7 +248,7 @@ func tableBytes(tables []segment.Table) (n int64) {
 // flushEdit moves the manifest's flushed over one generation. Tables, flushed,
 // the seal and where recovery starts move together.
 func flushEdit(m *segment.Manifest, g *generation, h *hooks) error {
-	if m.Flushed >= g.end && (g.seal == nil || sealedOrGone(m, g.segment)) && !h.without(editOnce) {
+	if g.in(m) && !h.without(editOnce) {
 		return errDone
 	}
 	if m.Flushed != g.start && !h.without(flushInOrder) {

@@ -110,21 +110,26 @@ func (s *state) add(g *generation) {
 	})
 }
 
-// install replaces the oldest generation by the manifest that holds it.
-func (s *state) install(m *segment.Manifest, g *generation) {
-	s.change(func(_ *segment.Manifest, gens []*generation) (*segment.Manifest, []*generation) {
-		if len(gens) > 0 && gens[0] == g {
+// setManifest publishes a manifest and lets go of the generations that it
+// holds. Whoever edited the manifest comes here when its turn is over, so edits
+// may arrive in another order than they were made: an older manifest than the
+// present one is passed over, and a newer one may hold a generation whose flush
+// has not said so yet.
+func (s *state) setManifest(m *segment.Manifest) {
+	s.change(func(now *segment.Manifest, gens []*generation) (*segment.Manifest, []*generation) {
+		if now != nil && now.Version > m.Version {
+			return now, gens
+		}
+		for len(gens) > 0 && gens[0].sealed && closed(gens[0].landed) && gens[0].in(m) {
 			gens = gens[1:]
 		}
 		return m, gens
 	})
 }
 
-// setManifest publishes a manifest that moved for another reason than a flush.
-func (s *state) setManifest(m *segment.Manifest) {
-	s.change(func(_ *segment.Manifest, gens []*generation) (*segment.Manifest, []*generation) {
-		return m, gens
-	})
+// in reports whether a manifest holds a generation.
+func (g *generation) in(m *segment.Manifest) bool {
+	return m.Flushed >= g.end && (g.seal == nil || sealedOrGone(m, g.segment))
 }
 
 // generations returns those not yet installed, oldest first.
