@@ -1,5 +1,7 @@
 package logdb
 
+import "time"
+
 // hooks let tests see and stop the writer at named steps, and take its
 // defences away one at a time. They are zero in the product.
 type hooks struct {
@@ -14,6 +16,8 @@ type hooks struct {
 	steady bool
 	// ahead is how far limits are stored ahead, if it is not 0.
 	ahead uint64
+	// grace is how long the collector keeps names, if it is not 0.
+	grace time.Duration
 }
 
 func (h *hooks) at(name string) {

@@ -3,20 +3,14 @@
 package logdb
 
 import (
-	"bufio"
-	"bytes"
 	"flag"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
-
-	"github.com/logdb-go/logdb/objstore"
 )
 
-var killLoops = flag.Int("kill.loops", 3, "children that TestKill kills at random, beside one at each named step")
+var killLoops = flag.Int("kill.loops", 3, "children that TestKill and TestS3Kill kill at random, beside one at each named step")
 
 // killSteps are where a child can kill itself. (Collection is a minute away
 // from anything; crashes in it are among those that TestEveryCrash opens.)
@@ -25,12 +19,23 @@ var killSteps = []string{
 	"compact: uploaded", "compact: named", "expire",
 }
 
+// killAppends bounds a child's life.
+const killAppends = 600
+
 // TestKill kills a process that appends, again and again, on one bucket of
 // files and one WAL directory, and opens what is left: what was acknowledged at
 // Local or Remote is there, every batch is whole, and no sequence that anybody
 // was told has become another record's.
-func TestKill(t *testing.T) {
-	k := &killer{t: t, dir: t.TempDir(), acked: map[string]killAck{}, given: map[uint64]string{}}
+func TestKill(t *testing.T) { killAgain(t, fileURL(t)) }
+
+// TestS3Kill does it on a real server, which goes on with what a killed
+// process had sent. The long form:
+//
+//	.ci/servers with minio go test ./logdb -run TestS3Kill -kill.loops 50
+func TestS3Kill(t *testing.T) { killAgain(t, serverURL(t)) }
+
+func killAgain(t *testing.T, url string) {
+	k := &killer{ledger: newLedger(t), url: url, dir: filepath.Join(t.TempDir(), "wal")}
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 0))
@@ -51,96 +56,46 @@ func TestKill(t *testing.T) {
 			t.Fatalf("child %d, killed at %q, or after %d acknowledgements", i, step, after)
 		}
 	}
-}
-
-// killAck is what a child was told of a batch.
-type killAck struct {
-	first   uint64
-	records int
-	level   Durability
+	t.Logf("%d processes killed", len(runs))
 }
 
 type killer struct {
-	t     *testing.T
-	dir   string
-	acked map[string]killAck
-	given map[uint64]string // sequences that anybody was told, and the batch there
+	*ledger
+	url, dir string
 }
 
 // child runs one until it kills itself, or until it has acknowledged so many
 // batches and is killed. False means that it was through before.
-func (k *killer) child(run int, step string, after int) bool {
+func (k *killer) child(run int, step string, after int) (killed bool) {
 	k.t.Helper()
-	out, in, err := os.Pipe()
-	if err != nil {
-		k.t.Fatal(err)
+	p := k.start(orders{Run: fmt.Sprint(run), Bucket: k.url, Dir: k.dir, Workers: 4, Appends: killAppends, Step: step, Trim: true})
+	k.await(fmt.Sprintf("%d acknowledgements, or the end", after), func() bool { return p.gone || p.total() >= after })
+	_ = p.cmd.Process.Kill()
+	killed = p.join()
+	if p.cmd.ProcessState.Exited() && !p.cmd.ProcessState.Success() {
+		k.t.Errorf("child %d failed: %v\n%s", run, p.cmd.ProcessState, p.said.String())
 	}
-	defer out.Close()
-	cmd := exec.Command(os.Args[0], "-test.run=^TestKillChild$", "-test.count=1")
-	cmd.Env = append(os.Environ(), killDir+"="+k.dir, fmt.Sprintf("%s=%d", killRun, run), killStep+"="+step)
-	cmd.ExtraFiles = []*os.File{in}
-	var said bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &said, &said
-	if err := cmd.Start(); err != nil {
-		k.t.Fatal(err)
-	}
-	in.Close()
-	lines := bufio.NewScanner(out)
-	for n := 0; ; n++ {
-		if n == after {
-			_ = cmd.Process.Kill()
-		}
-		if !lines.Scan() { // what was written before the end is read to the end
-			break
-		}
-		k.ack(lines.Text())
-	}
-	err = cmd.Wait()
-	if cmd.ProcessState.Exited() && err != nil {
-		k.t.Errorf("child %d failed: %v\n%s", run, err, said.String())
-	}
-	return !cmd.ProcessState.Exited()
+	return killed
 }
 
-func (k *killer) ack(line string) {
-	k.t.Helper()
-	var id string
-	var a killAck
-	if _, err := fmt.Sscanf(line, "%s %d %d %d", &id, &a.first, &a.records, &a.level); err != nil {
-		k.t.Fatalf("acknowledgement %q: %v", line, err)
-	}
-	k.acked[id] = a
-	for i := range a.records {
-		k.give(a.first+uint64(i), id)
-	}
-}
-
-// give notes that a sequence was shown as a record of a batch.
-func (k *killer) give(sequence uint64, id string) {
-	if before, ok := k.given[sequence]; ok && before != id {
-		k.t.Errorf("sequence %d was batch %s's and is batch %s's", sequence, before, id)
-	}
-	k.given[sequence] = id
-}
-
-// check opens the log as the next process does, and reads everything.
+// check reads everything as a reader without the dead process's directory
+// does, then opens the log as the next process does, and reads it again.
 func (k *killer) check(clean bool) {
 	k.t.Helper()
-	b, err := objstore.NewFile(filepath.Join(k.dir, "bucket"))
-	if err != nil {
+	b := openURL(k.t, k.url)
+	r, err := OpenReader(k.t.Context(), b, ReaderOptions{RefreshInterval: -1})
+	if err != nil { // there is a log: a child that dies before it has one has no step
 		k.t.Fatal(err)
 	}
-	o := killOptions(k.dir)
-	o.Retention = Retention{}
-	d := openLog(k.t, b, o)
-	found, err := history(d)
-	if err != nil {
-		k.t.Fatal(err)
+	k.read("a fresh reader", r, r.snapshot.Load().view.TrimmedBelow, Remote)
+	if err := r.Close(); err != nil {
+		k.t.Error(err)
 	}
+	d := openLog(k.t, b, processOptions(k.dir))
 	if d.Lost() != (Lost{}) {
 		k.t.Errorf("%+v", d.Lost())
 	}
-	k.whole(found, d.view.Load().TrimmedBelow)
+	k.read("the next writer", d, d.view.Load().TrimmedBelow, Local)
 	if !clean { // the next child recovers from what this has begun
 		crash(d)
 		return
@@ -149,38 +104,10 @@ func (k *killer) check(clean bool) {
 	checkBucket(k.t, b)
 }
 
-// whole holds what is found against what was acknowledged.
-func (k *killer) whole(found []Entry, trimmed uint64) {
+// read holds what one face of the log shows against what was acknowledged at
+// a level and is not expired.
+func (k *killer) read(face string, l LogRead, trimmed uint64, level Durability) {
 	k.t.Helper()
-	type batch struct {
-		first uint64
-		n, of int
-	}
-	batches := map[string]*batch{}
-	for _, e := range found {
-		var id string
-		var i, of int
-		if _, err := fmt.Sscanf(string(e.Value), "%s %d/%d", &id, &i, &of); err != nil {
-			k.t.Fatalf("sequence %d holds %.40q", e.Sequence, e.Value)
-		}
-		k.give(e.Sequence, id)
-		if batches[id] == nil {
-			batches[id] = &batch{first: e.Sequence, of: of}
-		}
-		b := batches[id]
-		if i != b.n || e.Sequence != b.first+uint64(i) {
-			k.t.Errorf("batch %s: record %d is at %d, the first at %d", id, i, e.Sequence, b.first)
-		}
-		b.n++
-	}
-	for id, b := range batches {
-		if b.n != b.of {
-			k.t.Errorf("batch %s: %d of %d records", id, b.n, b.of)
-		}
-	}
-	for id, a := range k.acked {
-		if b := batches[id]; a.level > Applied && a.first >= trimmed && (b == nil || b.first != a.first) {
-			k.t.Errorf("batch %s at %d was acknowledged at %v and is gone", id, a.first, a.level)
-		}
-	}
+	found := k.batches(face, mustHistory(k.t, l))
+	k.holds(face, found, func(_ string, b toldBatch) bool { return b.level >= level && b.first >= trimmed })
 }

@@ -76,6 +76,9 @@ func Open(ctx context.Context, b objstore.Bucket, o Options) (*LogDb, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
+	if o.hooks.grace > 0 {
+		o.CollectGrace = o.hooks.grace
+	}
 	d := &LogDb{opts: o, bucket: objstore.NewMeter(b)}
 	op := &opening{opts: o, bucket: d.bucket, retry: func(what string) *retry {
 		r := d.retry(what)
