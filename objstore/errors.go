@@ -3,6 +3,7 @@ package objstore
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 // What a bucket answers.
@@ -54,6 +55,22 @@ func (e *CorruptError) Unwrap() error { return e.Err }
 
 // Is matches ErrCorrupt.
 func (e *CorruptError) Is(target error) bool { return target == ErrCorrupt }
+
+// RetryAfterError is an answer of a store that is busy and says for how long: 503 or 429 with a Retry-After. It is passed
+// as a pointer. Whoever repeats a request waits at least that long, within reason: the number is the store's word.
+type RetryAfterError struct {
+	After time.Duration
+	// Err is the answer itself.
+	Err error
+}
+
+// Error implements error.
+func (e *RetryAfterError) Error() string {
+	return fmt.Sprintf("%v (the store asks to wait for %v)", e.Err, e.After)
+}
+
+// Unwrap returns the answer itself.
+func (e *RetryAfterError) Unwrap() error { return e.Err }
 
 // wrap says what was asked of which object.
 func wrap(verb, name string, err error) error {

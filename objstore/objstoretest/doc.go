@@ -3,6 +3,7 @@
 //	Conformance  one suite that every Bucket passes, real servers included
 //	Requests     records what was asked, in order, for tests that assert requests: they are money
 //	Faulty       breaks requests: from a seed, replayably, or as a test directs
+//	Replayable   a plan of faults, printed in one line by a test that fails, and read back from it
 //	Latency      answers as slowly as S3 does, by a formula
 //	Dollars      what counted requests would have cost there
 //

@@ -6,45 +6,58 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"sync"
-	"sync/atomic"
+	"time"
 
 	"github.com/logdb-go/logdb/objstore"
 )
 
 // Faulty is a bucket whose requests break as a Plan says.
 type Faulty struct {
-	bucket   objstore.Bucket
-	plan     Plan
-	attempts attempts
-	down     atomic.Bool
-	gates    gates
-	late     sync.WaitGroup
+	bucket objstore.Bucket
+	faults
 }
 
 // NewFaulty returns b with the faults of plan. The caller calls Wait before it looks at what became of late writes.
-func NewFaulty(b objstore.Bucket, plan Plan) *Faulty { return &Faulty{bucket: b, plan: plan} }
-
-// Down(true) begins an outage: every request is refused, and not counted as an attempt, until Down(false). Writes that
-// are already on their way still land.
-func (f *Faulty) Down(down bool) { f.down.Store(down) }
-
-// Open opens a gate for all requests that wait at it now or will later.
-func (f *Faulty) Open(gate string) { f.gates.get(gate).open() }
-
-// Arrived returns a channel that is closed once a request has come to wait at the gate.
-func (f *Faulty) Arrived(gate string) <-chan struct{} { return f.gates.get(gate).arrived }
-
-// Wait returns when every write that was to be applied later has been. Gates that they wait for must have been opened.
-func (f *Faulty) Wait() { f.late.Wait() }
+func NewFaulty(b objstore.Bucket, plan Plan) *Faulty {
+	f := &Faulty{bucket: b}
+	f.init(plan)
+	return f
+}
 
 // admit is the common beginning of all requests: what becomes of this one.
 func (f *Faulty) admit(op Op) (Op, Fault, error) {
 	if f.down.Load() {
 		return op, Fault{}, fmt.Errorf("%s %q: store is down: %w", op.Kind, op.Name, ErrInjected)
 	}
-	op.Attempt = f.attempts.next(op.Kind, op.Name)
-	return op, f.plan.choose(op), nil
+	fault := f.choose(&op)
+	return op, fault, nil
+}
+
+// refused is the answer of the faults that apply nothing, nil for others.
+func refused(op Op, fault Fault) error {
+	switch fault.Kind {
+	case Refuse:
+		return injected(op, "refused")
+	case Fail:
+		return injected(op, "failed")
+	case SlowDown:
+		return busy(fault, injected(op, "slow down"))
+	case Denied:
+		return fmt.Errorf("%w: %w", injected(op, "credentials have expired"), objstore.ErrAccessDenied)
+	}
+	return nil
+}
+
+// busy gives an answer the time that the store asks for.
+func busy(fault Fault, err error) error {
+	if fault.Delay <= 0 {
+		return err
+	}
+	return &objstore.RetryAfterError{After: wholeSeconds(fault.Delay), Err: err}
+}
+
+func wholeSeconds(d time.Duration) time.Duration {
+	return (d + time.Second - 1).Truncate(time.Second)
 }
 
 func injected(op Op, what string) error {
@@ -64,9 +77,10 @@ func (f *Faulty) stall(ctx context.Context, op Op, fault Fault) error {
 
 // write runs one write under its fault. apply is called at most once, with the context it is to be sent with.
 func (f *Faulty) write(ctx context.Context, op Op, fault Fault, apply func(context.Context) error) error {
+	if err := refused(op, fault); err != nil {
+		return err
+	}
 	switch fault.Kind {
-	case Refuse:
-		return injected(op, "refused")
 	case Stall:
 		return f.stall(ctx, op, fault)
 	case Slow:
@@ -75,7 +89,12 @@ func (f *Faulty) write(ctx context.Context, op Op, fault Fault, apply func(conte
 		}
 	}
 	err := apply(ctx)
+	if err == nil {
+		f.wrote(op)
+	}
 	switch fault.Kind {
+	case Cut:
+		return injected(op, "connection broke")
 	case ApplyThenError:
 		return injected(op, "applied, answered with an error")
 	case LoseResponse:
@@ -106,7 +125,11 @@ func (f *Faulty) Put(ctx context.Context, name string, data []byte, c objstore.C
 	}
 	if fault.Kind == ApplyLater {
 		data = bytes.Clone(data)
-		f.later(ctx, fault, func(ctx context.Context) { _, _ = f.bucket.Put(ctx, name, data, c) })
+		f.later(ctx, fault, func(ctx context.Context) {
+			if _, err := f.bucket.Put(ctx, name, data, c); err == nil {
+				f.wrote(op)
+			}
+		})
 		return "", injected(op, "will be applied later")
 	}
 	if fault.Kind == IgnoreCondition {
@@ -138,9 +161,16 @@ func (f *Faulty) Delete(ctx context.Context, name string) error {
 
 // read runs one read under its fault. What it does to the bytes is left to damage.
 func (f *Faulty) read(ctx context.Context, op Op, fault Fault, ask func() error) error {
+	if err := refused(op, fault); err != nil {
+		return err
+	}
 	switch fault.Kind {
-	case Refuse, ApplyThenError, ApplyLater:
+	case ApplyThenError, ApplyLater, Cut:
 		return injected(op, "refused")
+	case NotFound:
+		if byName(op.Kind) {
+			return fmt.Errorf("%w: %w", injected(op, "not there yet"), objstore.ErrNotFound)
+		}
 	case Stall, LoseResponse:
 		return f.stall(ctx, op, fault)
 	case Slow:

@@ -18,6 +18,9 @@ const (
 	List         Kind = "list"
 	Put          Kind = "put"
 	Delete       Kind = "delete"
+	// Head is a HEAD request, which no method of objstore.Bucket sends but other clients do. Any other request that
+	// Transport meets has its method, in lower case, for a kind.
+	Head Kind = "head"
 )
 
 // Op is one request.
