@@ -127,10 +127,11 @@ func (it *Iterator) Next() bool {
 			return false
 		default:
 			it.resume = max(it.resume, it.it.NextSequence())
+			it.shut() // a snapshot that nobody reads would keep its memtables
 			if !it.wait() {
 				return false
 			}
-			it.reopen()
+			it.open()
 		}
 	}
 }
@@ -212,7 +213,7 @@ func (it *Iterator) shut() error {
 		return nil
 	}
 	err := it.it.Close()
-	it.it = nil
+	it.it, it.v = nil, nil
 	return err
 }
 
