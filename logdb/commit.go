@@ -205,7 +205,7 @@ func (c *committer) publish() error {
 		r.placed <- struct{}{}
 		c.db.mark(r.level).notify(r.next, r.done)
 	}
-	c.db.followers.wake(g.frames)
+	c.db.followers.wake(g.frames, c.next)
 	clear(g.frames)
 	clear(g.requests)
 	*g = group{frames: g.frames[:0], requests: g.requests[:0]}

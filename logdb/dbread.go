@@ -61,7 +61,7 @@ func (d *LogDb) Frontier() uint64 {
 }
 
 func (d *LogDb) source() *source {
-	return &source{current: d.current, renew: d.renew, live: liveSegments, followers: d.followers, advanced: d.advanced}
+	return &source{current: d.current, renew: d.renew, live: liveSegments, followers: d.followers, advanced: d.advanced, lags: d.lags}
 }
 
 // current takes the frontier first: the view that is loaded then holds
@@ -103,13 +103,17 @@ func (d *LogDb) renew(ctx context.Context, v *view.View) error {
 // advanced announces the remote watermark to followers that read no further;
 // others are woken by the commit itself.
 func (d *LogDb) advanced(ctx context.Context, l Durability) <-chan uint64 {
-	if l == Default {
-		l = d.opts.Visibility
-	}
-	if l != Remote {
+	if !d.lags(l) {
 		return nil
 	}
 	return d.remote.subscribe(ctx)
+}
+
+func (d *LogDb) lags(l Durability) bool {
+	if l == Default {
+		l = d.opts.Visibility
+	}
+	return l == Remote
 }
 
 // liveSegments adds the memtables, which the view's segments leave out.

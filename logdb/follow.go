@@ -7,14 +7,16 @@ import (
 	"github.com/logdb-go/logdb/wal"
 )
 
-// followers knows who waits for which key, so that a commit wakes only those
+// followers knows who waits for which key, one by one or in a Watch, so that a commit wakes only those
 // whose key it holds. A follower registers before it looks at the frontier, and
 // a commit moves the frontier before it looks for followers: no wake is lost.
 type followers struct {
 	count atomic.Int64
 	mu    struct {
 		sync.Mutex
-		byKey map[string]map[*follower]struct{}
+		byKey    map[string]map[*follower]struct{}
+		watchers watchers
+		marked   uint64 // records below it were told to everybody who was there
 	}
 }
 
@@ -59,8 +61,9 @@ func (f *followers) remove(w *follower) {
 	f.count.Add(-1)
 }
 
-// wake tells the followers of the keys in these frames.
-func (f *followers) wake(frames []wal.Frame) {
+// wake tells the followers of the keys in these frames, the last of those that
+// are readable below end.
+func (f *followers) wake(frames []wal.Frame, end uint64) {
 	if f.count.Load() == 0 {
 		return
 	}
@@ -78,13 +81,15 @@ func (f *followers) wake(frames []wal.Frame) {
 			for w := range f.mu.byKey[string(key)] {
 				wake(w.ready)
 			}
+			f.mu.watchers.mark(key, frame.End())
 		}
 	}
+	f.mu.marked = max(f.mu.marked, end)
 }
 
 // wakeAll tells every follower: where keys are not known without reading, and
-// when the log ends.
-func (f *followers) wakeAll() {
+// when the log ends. What is new is readable below end.
+func (f *followers) wakeAll(end uint64) {
 	if f.count.Load() == 0 {
 		return
 	}
@@ -95,4 +100,6 @@ func (f *followers) wakeAll() {
 			wake(w.ready)
 		}
 	}
+	f.mu.watchers.markAll(end)
+	f.mu.marked = max(f.mu.marked, end)
 }

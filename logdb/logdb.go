@@ -338,7 +338,7 @@ func (d *LogDb) fail(err error) {
 	for _, w := range []*watermark{&d.applied, &d.local, &d.remote, &d.shipped, &d.flushed} {
 		w.fail(err)
 	}
-	d.followers.wakeAll()
+	d.followers.wakeAll(0)
 }
 
 // Err returns the sticky error: nil while the log takes appends, ErrClosed

@@ -42,6 +42,7 @@ type LogDbReader struct {
 	followers *followers
 	refresher *refresher
 	snapshot  atomic.Pointer[snapshot]
+	frontier  watermark
 
 	stop   context.Context
 	cancel context.CancelCauseFunc
@@ -121,7 +122,8 @@ func (r *LogDbReader) Close() error {
 	r.closer.Do(func() {
 		r.cancel(ErrClosed)
 		r.joined.Wait()
-		r.followers.wakeAll()
+		r.followers.wakeAll(0)
+		r.frontier.fail(ErrClosed)
 		r.closed = r.store.Cache.Close()
 	})
 	return r.closed
@@ -179,6 +181,7 @@ func (r *LogDbReader) source() *source {
 		live:      func(*view.View, []view.SegmentInfo) {}, // a reader's views count their tail
 		followers: r.followers,
 		advanced:  func(context.Context, Durability) <-chan uint64 { return nil },
+		lags:      func(Durability) bool { return false },
 	}
 }
 

@@ -252,10 +252,11 @@ func (r *refresher) publish() {
 		view:     r.tail.view(r.reader.store, r.manifest),
 		frontier: r.tail.end, flushed: r.manifest.Flushed, version: r.manifest.Version, asOf: r.asOf,
 	})
+	r.reader.frontier.advance(r.tail.end)
 	if r.wokenAll {
-		r.reader.followers.wakeAll()
+		r.reader.followers.wakeAll(r.tail.end)
 	} else {
-		r.reader.followers.wake(r.woken)
+		r.reader.followers.wake(r.woken, r.tail.end)
 	}
 	r.woken, r.wokenAll = nil, false
 }

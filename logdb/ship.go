@@ -95,6 +95,7 @@ func (s *shipper) reap() {
 		sh := s.flying[n]
 		n++
 		s.db.remote.advance(sh.header.End)
+		s.db.followers.visible()
 		s.db.local.advance(sh.header.End)
 		s.db.shipped.advance(sh.ordinal)
 		s.db.opts.Events.emit(s.db.opts.Events.Shipped, Event{

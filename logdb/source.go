@@ -27,6 +27,9 @@ type source struct {
 	// advanced subscribes to the frontier of a visibility that followers, who
 	// are told of applied entries, do not announce; nil channel if they do.
 	advanced func(context.Context, Durability) <-chan uint64
+	// lags tells whether records become readable, at a visibility, later than
+	// followers are told of them.
+	lags func(Durability) bool
 }
 
 // renewals bounds how often one read starts over because tables vanished under

@@ -105,8 +105,16 @@ func (w *watermark) wait(ctx context.Context, at uint64) error {
 	case err := <-done:
 		return err
 	case <-ctx.Done():
+		w.forget(done)
 		return ctx.Err()
 	}
+}
+
+// forget removes a waiter that waits no more.
+func (w *watermark) forget(done chan error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.mu.waiters = slices.DeleteFunc(w.mu.waiters, func(x waiter) bool { return x.done == done })
 }
 
 // subscribe returns a channel that holds the newest value after each advance.
