@@ -243,7 +243,7 @@ func TestDecodeStateRejects(t *testing.T) {
 	}
 	for i := range slotUsedBytes {
 		b := valid.encode()
-		b[i] ^= 1
+		b[i] ^= 2
 		got, err := decodeState("state", image(b, older.encode()))
 		reserved := i >= slotVersionAt && i < slotCounterAt
 		if reserved && !errors.Is(err, objstore.ErrUnsupported) {
@@ -254,6 +254,11 @@ func TestDecodeStateRejects(t *testing.T) {
 		}
 		if _, err := decodeState("state", image(b, nil)); !reserved && !errors.Is(err, objstore.ErrCorrupt) {
 			t.Errorf("byte %d of the only slot flipped: got %v, want ErrCorrupt", i, err)
+		}
+	}
+	for cut := range slotUsedBytes { // the first write of a slot, on a disk that was full, or lost power
+		if got, err := decodeState("state", image(older.encode(), valid.encode()[:cut])); err != nil || got != older {
+			t.Errorf("first %d bytes of the newer slot: got %+v, %v, want the older slot", cut, got, err)
 		}
 	}
 	twin := valid

@@ -75,7 +75,10 @@ func decodeSlot(b []byte) (slot, error) {
 	if got := string(b[:len(stateMagic)]); got != stateMagic {
 		return slot{}, fmt.Errorf("magic: got %q, want %q", got, stateMagic)
 	}
-	if v := b[slotVersionAt]; v != stateVersion {
+	switch v := b[slotVersionAt]; {
+	case v == 0: // no version: what is left of a write that did not come that far
+		return slot{}, fmt.Errorf("version: got 0, want %d", stateVersion)
+	case v != stateVersion:
 		return slot{}, fmt.Errorf("version: got %d, want %d: %w", v, stateVersion, objstore.ErrUnsupported)
 	}
 	for i := slotReservedAt; i < slotCounterAt; i++ {
