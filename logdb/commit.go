@@ -34,7 +34,8 @@ type committer struct {
 type activeSegment struct {
 	open      bool
 	id, start uint64
-	opened    time.Time // carries the monotonic clock when opened here
+	opened    time.Time // as the log's clock has it
+	due       time.Time // when it is sealed for its age, on the monotonic clock
 	bytes     int64
 	records   uint64
 }
@@ -150,7 +151,7 @@ func (c *committer) handle(r *request) error {
 // commit gives one batch its place and applies it to the WAL and the memtable.
 func (c *committer) commit(r *request) error {
 	now := c.db.opts.Clock()
-	if c.seg.open && c.sealDue(now) {
+	if c.seg.open && c.sealDue() {
 		if err := c.seal(nil); err != nil {
 			return err
 		}
@@ -259,7 +260,7 @@ func (c *committer) openGeneration(now time.Time) {
 	if !c.seg.open {
 		c.seg = activeSegment{open: true, id: c.nextSegment, start: c.next, opened: now}
 		c.nextSegment++
-		c.timer.Reset(c.db.opts.Segments.Interval)
+		c.sealIn(c.db.opts.Segments.Interval)
 	}
 	if c.gen == nil {
 		c.gen = newGeneration(c.seg, c.genEnd, c.ordinal)
@@ -288,8 +289,16 @@ func (c *committer) close(seal wal.Frame) error {
 	return nil
 }
 
-func (c *committer) sealDue(now time.Time) bool {
-	return c.seg.bytes >= c.db.opts.Segments.Bytes || now.Sub(c.seg.opened) >= c.db.opts.Segments.Interval
+func (c *committer) sealDue() bool {
+	return c.seg.bytes >= c.db.opts.Segments.Bytes || !time.Now().Before(c.seg.due)
+}
+
+// sealIn has the active segment sealed in so much time at the latest, whatever
+// becomes of the clock that gives records their times.
+func (c *committer) sealIn(left time.Duration) {
+	left = min(max(left, 0), c.db.opts.Segments.Interval)
+	c.seg.due = time.Now().Add(left)
+	c.timer.Reset(left)
 }
 
 // sealIfOld is the timer's way to seal: an idle log seals too.
@@ -297,7 +306,7 @@ func (c *committer) sealIfOld() error {
 	if !c.seg.open {
 		return nil
 	}
-	if left := c.db.opts.Segments.Interval - c.db.opts.Clock().Sub(c.seg.opened); left > 0 {
+	if left := time.Until(c.seg.due); left > 0 {
 		c.timer.Reset(max(left, time.Millisecond))
 		return nil
 	}

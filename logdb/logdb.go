@@ -198,7 +198,7 @@ func (d *LogDb) start(ctx context.Context, op *opening) error {
 	d.shipper = &shipper{db: d, kick: make(chan struct{}, 1), done: make(chan *shipment), end: op.end}
 	d.flusher = &flusher{db: d, kick: make(chan struct{}, 1), built: make(chan *generation)}
 	d.limits = &limiter{db: d, kick: make(chan struct{}, 1), raised: make(chan struct{}, 1), manifest: op.current.Limit}
-	d.maintainer = newMaintainer(d)
+	d.maintainer = newMaintainer(d, op.today())
 	d.collector = newCollector(d)
 	d.committer = op.committer(d)
 	for _, g := range op.rec.gens {
@@ -257,7 +257,7 @@ func (o *opening) committer(d *LogDb) *committer {
 	}
 	c.timer = time.NewTimer(time.Hour)
 	if c.seg.open {
-		c.timer.Reset(max(o.opts.Segments.Interval-now.Sub(c.seg.opened), 0))
+		c.sealIn(o.opts.Segments.Interval - now.Sub(c.seg.opened))
 	} else {
 		c.timer.Stop()
 	}

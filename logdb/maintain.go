@@ -18,16 +18,17 @@ type maintainer struct {
 	db    *LogDb
 	kick  chan struct{}
 	asked chan chan error
-	table uint64      // number of the next merged table of this compactor epoch
+	table uint64 // number of the next merged table of this compactor epoch
+	ages  *ages
 	store *view.Store // with a cache of its own: a merge reads all once and would evict what readers need
 }
 
 // mergeCache is the block cache of merges, in bytes.
 const mergeCache = 16 << 20
 
-func newMaintainer(d *LogDb) *maintainer {
+func newMaintainer(d *LogDb, today time.Time) *maintainer {
 	return &maintainer{
-		db: d, kick: make(chan struct{}, 1), asked: make(chan chan error),
+		db: d, kick: make(chan struct{}, 1), asked: make(chan chan error), ages: newAges(today),
 		store: &view.Store{Log: d.logID, Source: patientReader{d.bucket}, Cache: segment.NewCache(mergeCache, mergeCache)},
 	}
 }
@@ -80,11 +81,11 @@ func isFinal(err error) bool {
 // the next will be due by age.
 func (t *maintainer) expire(ctx context.Context) (time.Duration, error) {
 	d := t.db
-	now := d.opts.Clock()
 	m := d.state.manifest()
-	n := expired(m, d.opts.Retention, now)
+	t.ages.note(m)
+	n := expired(m, d.opts.Retention, t.ages)
 	if n == 0 {
-		return untilExpiry(m, d.opts.Retention, now), nil
+		return untilExpiry(m, d.opts.Retention, t.ages), nil
 	}
 	dropped := m.Segments[:n]
 	below := dropped[n-1].End
@@ -98,7 +99,7 @@ func (t *maintainer) expire(ctx context.Context) (time.Duration, error) {
 		d.collector.removedTables(s.Tables)
 		d.opts.Events.emit(d.opts.Events.Dropped, Event{Name: "segment", Segment: s.ID, Range: Between(s.Start, s.End), Bytes: int64(s.Bytes)})
 	}
-	return untilExpiry(m, d.opts.Retention, now), nil
+	return untilExpiry(m, d.opts.Retention, t.ages), nil
 }
 
 // dropEdit removes the sealed segments that end at or below a sequence.
@@ -116,7 +117,7 @@ func dropEdit(m *segment.Manifest, below uint64) error {
 }
 
 // expired returns how many of the oldest segments some rule lets go.
-func expired(m *segment.Manifest, r Retention, now time.Time) int {
+func expired(m *segment.Manifest, r Retention, a *ages) int {
 	var records, bytes uint64
 	for i := range m.Segments {
 		records += m.Segments[i].Records
@@ -126,7 +127,7 @@ func expired(m *segment.Manifest, r Retention, now time.Time) int {
 	for n < len(m.Segments) {
 		s := &m.Segments[n]
 		over := r.Records > 0 && records > r.Records || r.Bytes > 0 && bytes > r.Bytes
-		if !s.Sealed || s.End > m.Flushed || !over && s.End > r.Before && !tooOld(s, r, now) {
+		if !s.Sealed || s.End > m.Flushed || !over && s.End > r.Before && !tooOld(s, r, a) {
 			break
 		}
 		records -= s.Records
@@ -136,17 +137,17 @@ func expired(m *segment.Manifest, r Retention, now time.Time) int {
 	return n
 }
 
-func tooOld(s *segment.Segment, r Retention, now time.Time) bool {
-	return r.Age > 0 && now.Sub(time.UnixMilli(s.LastMs)) >= r.Age
+func tooOld(s *segment.Segment, r Retention, a *ages) bool {
+	return r.Age > 0 && a.of(s) >= r.Age
 }
 
 // untilExpiry returns when the oldest sealed segment will be too old.
-func untilExpiry(m *segment.Manifest, r Retention, now time.Time) time.Duration {
+func untilExpiry(m *segment.Manifest, r Retention, a *ages) time.Duration {
 	const never = 1000 * time.Hour
 	if r.Age == 0 || len(m.Segments) == 0 || !m.Segments[0].Sealed {
 		return never
 	}
-	return max(r.Age-now.Sub(time.UnixMilli(m.Segments[0].LastMs)), time.Second)
+	return max(r.Age-a.of(&m.Segments[0]), time.Second)
 }
 
 // mergeAll merges what the plan asks for, one merge at a time, oldest first.

@@ -25,6 +25,7 @@ type opening struct {
 	base    *segment.Manifest // the manifest that was replaced; nil for a new log
 	current *segment.Manifest // ours
 	etag    string
+	date    time.Time // the store's, when it was asked for the manifest; zero if it did not say
 	epoch   uint64
 	end     uint64 // R: end of the last WAL object before our fence
 	rec     recovery
@@ -62,6 +63,7 @@ func (o *opening) readOrCreate(ctx context.Context) (*segment.Manifest, string, 
 		return err
 	})
 	if err == nil {
+		o.date = got.Date
 		m, err := segment.DecodeManifest(got.Data)
 		return m, got.ETag, err
 	}

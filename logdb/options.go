@@ -42,8 +42,12 @@ type Options struct {
 	// for readers of an older view: 2 minutes, at least 1 minute.
 	CollectGrace time.Duration
 
-	Logger *slog.Logger     // nil: discards
-	Clock  func() time.Time // wall clock for append times and ages; nil: time.Now
+	Logger *slog.Logger // nil: discards
+	// Clock is the wall clock that gives records their times, which never go
+	// back; nil: time.Now. Ages are counted from what it says at Open, or from
+	// the store's date where it is more than an hour ahead of that, and by the
+	// monotonic clock from then on: a clock that is set does not expire records.
+	Clock  func() time.Time
 	Events EventListener
 
 	fs    vfs.FS // tests: the WAL directory's file system
