@@ -117,7 +117,7 @@ func (c *committer) handle(r *request) error {
 	if r.control == nil && !c.closing && !r.withdrawn() {
 		full = c.makeRoom(int64(len(r.frame)), uint64(r.records)) // may take as long as the store is away: the caller can still withdraw
 	}
-	if !r.take() { // withdrawn by its caller
+	if !r.take() && !c.db.opts.hooks.without(withdrawnStays) { // withdrawn by its caller
 		c.db.room.release(r.bytes, r.records)
 		return full
 	}
@@ -191,7 +191,7 @@ func (c *committer) publish() error {
 	c.gen.mem.ApplyAll(g.frames)
 	c.db.state.append(c.gen, g.frames, g.bytes)
 	c.db.applied.advance(c.next)
-	if g.sync && c.log != nil {
+	if g.sync && c.log != nil && !c.db.opts.hooks.without(syncedFirst) {
 		if err := c.log.Sync(); err != nil {
 			return err
 		}

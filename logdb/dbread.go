@@ -75,7 +75,7 @@ func (d *LogDb) current(l Durability) (*view.View, uint64, error) {
 		l = d.opts.Visibility
 	}
 	hi := d.applied.get()
-	if l == Remote {
+	if l == Remote || d.opts.hooks.without(readsApplied) {
 		hi = d.remote.get()
 	}
 	return d.view.Load(), hi, nil

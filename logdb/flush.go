@@ -210,6 +210,10 @@ func (d *LogDb) installGeneration(g *generation) error {
 		return err
 	}
 	d.opts.hooks.at("flush: named")
+	if d.opts.hooks.without(viewAtOnce) {
+		d.view.Store(buildView(d.store, m, d.state.generations()))
+		d.opts.hooks.at("flush: half in the view")
+	}
 	d.state.setManifest(m)
 	d.shipper.unflushed.Add(-int64(g.objects))
 	d.flushed.advance(g.end)

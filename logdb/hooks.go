@@ -18,11 +18,21 @@ type hooks struct {
 	ahead uint64
 	// grace is how long the collector keeps names, if it is not 0.
 	grace time.Duration
+	// recovered is told where the log that Open found ends: in the bucket, and
+	// with what only the local WAL has.
+	recovered func(bucket, local uint64)
 }
 
 func (h *hooks) at(name string) {
 	if h.step != nil {
 		h.step(name)
+	}
+}
+
+// found tells where the recovered log ends.
+func (h *hooks) found(bucket, local uint64) {
+	if h.recovered != nil {
+		h.recovered(bucket, local)
 	}
 }
 
@@ -77,6 +87,11 @@ const (
 	manifestFollowed   defence = "a reader reads the manifest again"
 	gapRefused         defence = "a reader refuses a gap"
 	refreshBounded     defence = "a refresh that took too long starts again"
+	readsApplied       defence = "a writer reads what it has applied"
+	landedInOrder      defence = "the remote watermark waits for the lowest number"
+	syncedFirst        defence = "local is told after the sync"
+	viewAtOnce         defence = "a view changes at once"
+	withdrawnStays     defence = "what was withdrawn is not written"
 )
 
 // without reports whether a defence has been switched off.

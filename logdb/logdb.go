@@ -208,6 +208,7 @@ func (d *LogDb) start(ctx context.Context, op *opening) error {
 		return op.current, op.rec.gens
 	})
 	d.collector.recovered(op.rec.objects)
+	d.opts.hooks.found(op.end, op.rec.end)
 	d.remote.advance(op.end)
 	d.local.advance(op.rec.end)
 	d.applied.advance(op.rec.end)
@@ -316,6 +317,9 @@ func (d *LogDb) mark(l Durability) *watermark {
 	case Remote:
 		return &d.remote
 	case Local:
+		if d.opts.hooks.without(syncedFirst) {
+			return &d.applied
+		}
 		return &d.local
 	default:
 		return &d.applied

@@ -82,6 +82,9 @@ func (s *shipper) run() {
 		case <-timer.C:
 		case sh := <-s.done:
 			sh.landed = true
+			if s.db.opts.hooks.without(landedInOrder) {
+				s.db.remote.advance(sh.header.End)
+			}
 			s.unflushed.Add(1)
 			sh.gen.objects++
 		}
