@@ -188,11 +188,11 @@ func (f *Faulty) read(ctx context.Context, op Op, fault Fault, ask func() error)
 }
 
 // damage is what Truncate and FlipBit do to the bytes of a read: the same to each replay of it.
-func (f *Faulty) damage(op Op, fault Fault, data []byte) []byte {
+func damage(seed uint64, op Op, fault Fault, data []byte) []byte {
 	if len(data) == 0 {
 		return data
 	}
-	rng := seeded(f.plan.Seed+1, op)
+	rng := seeded(seed+1, op)
 	switch fault.Kind {
 	case Truncate:
 		return data[:rng.IntN(len(data))]
@@ -224,7 +224,7 @@ func (f *Faulty) get(ctx context.Context, op Op, ask func() (objstore.Object, er
 		o, err = ask()
 		return err
 	})
-	o.Data = f.damage(op, fault, o.Data)
+	o.Data = damage(f.plan.Seed, op, fault, o.Data)
 	if err != nil {
 		o.Data = nil
 	}
@@ -248,7 +248,7 @@ func (f *Faulty) GetRange(ctx context.Context, name string, off, n int64) ([]byt
 	if err != nil {
 		return nil, err
 	}
-	return f.damage(op, fault, data), nil
+	return damage(f.plan.Seed, op, fault, data), nil
 }
 
 // List implements objstore.Reader. It is one request, however many pages the bucket makes of it.
