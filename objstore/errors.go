@@ -18,8 +18,8 @@ var (
 	// ErrNotModified: the object still has the ETag that GetIfChanged was given.
 	ErrNotModified = errors.New("objstore: object not modified")
 
-	// ErrAccessDenied: the store refuses (403). S3 also answers so for a name that does not exist when the caller may
-	// not list the bucket.
+	// ErrAccessDenied: the store refuses (403), or no longer takes the credentials. S3 also answers so for a name that
+	// does not exist when the caller may not list the bucket.
 	ErrAccessDenied = errors.New("objstore: access denied")
 
 	// ErrUnsafe: Probe found a store that takes conditional writes and does not look at the condition.

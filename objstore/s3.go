@@ -32,15 +32,17 @@ type S3Options struct {
 }
 
 // S3 is a bucket on Amazon S3, or on a server that speaks its protocol and honours If-Match and If-None-Match on
-// PutObject (not all do: see Probe). Credentials come from the standard chain of the AWS SDK.
+// PutObject (not all do: see Probe). Credentials come from the standard chain of the AWS SDK; where the store says that they
+// have expired or are not known, they are looked for again, so that a renewed file or role is used without a restart.
 //
 // Writes are single PutObject requests of at most 5 GiB, sent once, with a CRC32C that the server checks and
 // keeps, and with Cache-Control: no-store. Reads are tried up to three times, and checked against the server's
 // checksum where it sends one, which S3 does for whole objects only.
 type S3 struct {
-	client *s3.Client
-	bucket string
-	folder string // "" or ends in a slash
+	client      *s3.Client
+	credentials *credentials
+	bucket      string
+	folder      string // "" or ends in a slash
 }
 
 const (
@@ -61,7 +63,10 @@ func NewS3(ctx context.Context, o S3Options) (*S3, error) {
 	if err != nil {
 		return nil, err
 	}
-	bucket := &S3{bucket: o.Bucket, folder: o.folder()}
+	plain := o // credentials are looked for past the transport that is given for the store
+	plain.Region, plain.Transport = cfg.Region, nil
+	bucket := &S3{bucket: o.Bucket, folder: o.folder(), credentials: newCredentials(cfg, plain.load)}
+	cfg.Credentials = bucket.credentials.cache
 	bucket.client = s3.NewFromConfig(cfg, func(so *s3.Options) {
 		so.UsePathStyle = o.PathStyle
 		so.RetryMaxAttempts = readAttempts

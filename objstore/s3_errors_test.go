@@ -30,6 +30,8 @@ func TestS3Errors(t *testing.T) {
 		{412, "PreconditionFailed", outcomes{nil, objstore.ErrPrecondition, objstore.ErrPrecondition, nil}},
 		{409, "ConditionalRequestConflict", outcomes{nil, objstore.ErrPrecondition, objstore.ErrPrecondition, nil}},
 		{403, "AccessDenied", outcomes{objstore.ErrAccessDenied, objstore.ErrAccessDenied, objstore.ErrAccessDenied, objstore.ErrAccessDenied}},
+		{400, "ExpiredToken", outcomes{objstore.ErrAccessDenied, objstore.ErrAccessDenied, objstore.ErrAccessDenied, objstore.ErrAccessDenied}},
+		{404, "XAdminUserNotFound", outcomes{objstore.ErrAccessDenied, objstore.ErrAccessDenied, objstore.ErrAccessDenied, objstore.ErrAccessDenied}},
 		{400, "BadDigest", outcomes{}},
 		{500, "InternalError", outcomes{}},
 		{503, "SlowDown", outcomes{}},

@@ -100,6 +100,7 @@ func (s *S3) fetch(ctx context.Context, in *s3.GetObjectInput) (*s3.GetObjectOut
 	for attempt := 1; ; attempt++ {
 		out, err := s.client.GetObject(ctx, in)
 		if err != nil {
+			s.credentials.doubt(err)
 			return nil, nil, err
 		}
 		data, err := readBody(out)
@@ -136,6 +137,7 @@ func (s *S3) List(ctx context.Context, prefix, after string) iter.Seq2[Info, err
 		for pages := s3.NewListObjectsV2Paginator(s.client, in); pages.HasMorePages(); {
 			page, err := pages.NextPage(ctx)
 			if err != nil {
+				s.credentials.doubt(err)
 				yield(Info{}, readError("list", prefix, err))
 				return
 			}

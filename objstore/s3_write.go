@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -30,7 +31,7 @@ func (s *S3) Put(ctx context.Context, name string, data []byte, c Condition) (st
 // delete. An error means that it is not known.
 func (s *S3) RefusesDamaged(ctx context.Context, name string) (bool, error) {
 	_, err := s.put(ctx, name, []byte("as it arrives"), Always(), checksum([]byte("as it was sent")))
-	if statusOf(err) == http.StatusBadRequest {
+	if statusOf(err) == http.StatusBadRequest && !errors.Is(err, ErrAccessDenied) {
 		return true, nil
 	}
 	return false, err
@@ -62,6 +63,7 @@ func (s *S3) put(ctx context.Context, name string, data []byte, c Condition, sum
 	}
 	out, err := s.client.PutObject(ctx, in, once)
 	if err != nil {
+		s.credentials.doubt(err)
 		return "", putError(name, c, err)
 	}
 	return aws.ToString(out.ETag), nil
@@ -79,6 +81,7 @@ func (s *S3) Delete(ctx context.Context, name string) error {
 		return err
 	}
 	_, err = s.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &s.bucket, Key: key}, once)
+	s.credentials.doubt(err)
 	if err = s3Error("delete", name, err); errors.Is(err, ErrNotFound) {
 		return nil
 	}
@@ -94,7 +97,7 @@ func putError(name string, c Condition, err error) error {
 	switch {
 	case refused && (match || c.Absent()):
 		return fmt.Errorf("put %q (%v): %w: %w", name, c, ErrPrecondition, err)
-	case status == http.StatusNotFound && !match:
+	case status == http.StatusNotFound && !match && !isWithdrawn(err):
 		return fmt.Errorf("objstore: put %q (%v): %w", name, c, err)
 	default:
 		return s3Error("put", name, err)
@@ -112,12 +115,38 @@ func s3Error(verb, name string, err error) error {
 		return fmt.Errorf("%s %q: %w", verb, name, ErrNotModified)
 	case status == http.StatusNotFound && missingObject(err):
 		return fmt.Errorf("%s %q: %w: %w", verb, name, ErrNotFound, err)
+	case isWithdrawn(err): // S3 itself says 400
+		return fmt.Errorf("%s %q: %w: %w", verb, name, ErrAccessDenied, err)
 	case status == http.StatusForbidden:
 		return fmt.Errorf("%s %q: %w (s3 answers so for an absent name, too, where the caller may not list the bucket): %w",
 			verb, name, ErrAccessDenied, err)
 	default:
-		return fmt.Errorf("objstore: %s %q: %w", verb, name, err)
+		return busy(fmt.Errorf("objstore: %s %q: %w", verb, name, err))
 	}
+}
+
+// busy adds what the store said about when to come again. Both ways of saying it are known: seconds and a date.
+func busy(err error) error {
+	switch statusOf(err) {
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+	default:
+		return err
+	}
+	var response *smithyhttp.ResponseError
+	if !errors.As(err, &response) {
+		return err
+	}
+	said := response.Response.Header.Get("Retry-After")
+	after := time.Duration(0)
+	if seconds, bad := strconv.ParseUint(said, 10, 32); bad == nil {
+		after = time.Duration(seconds) * time.Second
+	} else if at, bad := http.ParseTime(said); bad == nil {
+		after = time.Until(at)
+	}
+	if after <= 0 {
+		return err
+	}
+	return &RetryAfterError{After: after, Err: err}
 }
 
 // missingObject insists on the store's own word: the SDK makes up another code where a 404 has no body that it can read.
