@@ -202,6 +202,13 @@ func (r *request) take() bool      { return r.state.CompareAndSwap(queued, taken
 func (r *request) withdraw() bool  { return r.state.CompareAndSwap(queued, withdrawn) }
 func (r *request) withdrawn() bool { return r.state.Load() == withdrawn }
 
+// refuse answers a request that was taken and not committed. The answer is
+// there before the token: who has stopped to wait looks for it once.
+func (r *request) refuse(err error) {
+	r.done <- err
+	r.placed <- struct{}{}
+}
+
 func (r *request) appended() Appended {
 	return Appended{First: r.first, Next: r.next, Time: time.UnixMilli(r.timeMs)}
 }

@@ -104,8 +104,7 @@ func (c *committer) refuse(requests []*request, err error) {
 		}
 		c.db.room.release(r.bytes, r.records)
 		if r.take() {
-			r.placed <- struct{}{}
-			r.done <- err
+			r.refuse(err)
 		}
 	}
 }
@@ -131,8 +130,7 @@ func (c *committer) handle(r *request) error {
 	}
 	if c.closing {
 		c.db.room.release(r.bytes, r.records)
-		r.placed <- struct{}{}
-		r.done <- ErrClosed
+		r.refuse(ErrClosed)
 		return nil
 	}
 	err := full
@@ -142,8 +140,7 @@ func (c *committer) handle(r *request) error {
 	c.group.admitted += r.bytes
 	c.group.records += r.records
 	if err != nil {
-		r.placed <- struct{}{}
-		r.done <- err
+		r.refuse(err)
 	}
 	return err
 }
