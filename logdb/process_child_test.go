@@ -55,11 +55,11 @@ func TestProcessChild(t *testing.T) {
 	if text == "" {
 		t.Skip("a child of other tests")
 	}
-	c := &child{t: t, reports: os.NewFile(reportPipe, "reports"), end: make(chan struct{})}
+	c := &child{t: t, reports: os.NewFile(reportPipe, "reports"), end: make(chan struct{}), resumed: make(chan struct{})}
 	if err := json.Unmarshal([]byte(text), &c.orders); err != nil {
 		t.Fatal(err)
 	}
-	c.step = stopAt(c.orders, c.report)
+	c.step = stopAt(c.orders, c.report, c.resumed)
 	c.run(bufio.NewScanner(os.Stdin))
 }
 
@@ -69,6 +69,7 @@ type child struct {
 	reports *os.File
 	step    func(string)
 	end     chan struct{} // closed when the parent says that it is enough
+	resumed chan struct{} // closed when a step is over that it was stopped at
 }
 
 // report writes one line with one write: a pipe takes it whole, and keeps it
@@ -88,16 +89,7 @@ func (c *child) run(stdin *bufio.Scanner) {
 		c.report("ready")
 		stdin.Scan()
 	}
-	go func() {
-		for stdin.Scan() {
-			if stdin.Text() == "end" {
-				close(c.end)
-			}
-		}
-		if stdin.Err() == nil {
-			os.Exit(1) // the parent is gone
-		}
-	}()
+	go c.listen(stdin)
 	d, err := Open(context.Background(), b, c.options())
 	if err != nil {
 		c.report("shut-out %q", wordFor(err))
@@ -114,6 +106,19 @@ func (c *child) run(stdin *bufio.Scanner) {
 		stopped = err
 	}
 	c.report("ended %q", wordFor(stopped))
+}
+
+// listen takes orders until the parent is gone.
+func (c *child) listen(stdin *bufio.Scanner) {
+	for stdin.Scan() {
+		switch stdin.Text() {
+		case "end":
+			close(c.end)
+		case "resume":
+			close(c.resumed)
+		}
+	}
+	os.Exit(1)
 }
 
 func (c *child) options() Options {
@@ -158,6 +163,9 @@ func (c *child) work(d *LogDb, worker int) {
 		id := fmt.Sprintf("%s.%d.%d", c.orders.Run, worker, i)
 		records := batchRecords(rng, id)
 		level := pick(rng, Applied, Local, Local, Remote)
+		if worker%4 == 3 { // goes on while the bucket is away
+			level = pick(rng, Applied, Local)
+		}
 		a, err := d.Append(context.Background(), records, AppendOptions{Ack: level})
 		var pending *PendingError
 		switch {

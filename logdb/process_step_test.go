@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"os/signal"
 	"strconv"
 	"strings"
 	"sync"
@@ -19,16 +18,12 @@ import (
 
 // stopAt returns a hook that ends the process, as SIGKILL from outside does,
 // or stops it, as SIGSTOP does, when a step is met for the nth time. Nothing
-// after the step happens in that goroutine until the process is continued.
-func stopAt(o orders, report func(string, ...any)) func(string) {
+// after the step happens in that goroutine before resumed is closed.
+func stopAt(o orders, report func(string, ...any), resumed <-chan struct{}) func(string) {
 	name, nth, ok := strings.Cut(o.Step, "#")
 	left, _ := strconv.Atoi(nth)
 	if !ok {
 		left = 1
-	}
-	continued := make(chan os.Signal, 1)
-	if o.Stop {
-		signal.Notify(continued, syscall.SIGCONT)
 	}
 	var mu sync.Mutex
 	met := func(step string) bool {
@@ -50,7 +45,7 @@ func stopAt(o orders, report func(string, ...any)) func(string) {
 		}
 		report("stopping")
 		_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
-		<-continued // the signal stops the other threads first, perhaps
+		<-resumed // the signal may stop the other threads first
 	}
 }
 

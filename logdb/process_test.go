@@ -28,6 +28,7 @@ type process struct {
 	read   chan struct{} // closed when all that it reported was read
 	said   bytes.Buffer  // on standard output and error
 	joined bool
+	killed bool // a signal ended it
 
 	// Guarded by ledger.mu.
 	ready, opened, stopped, gone bool
@@ -37,7 +38,6 @@ type process struct {
 	flushes, deletes             int
 	whys                         map[string]int // of appends that were not acknowledged
 	end                          string         // how it ended, or why it was shut out
-	opens                        bool           // it was shut out
 }
 
 // start runs this test binary as a child.
@@ -102,7 +102,6 @@ func (p *process) note(line string) (err error) {
 		p.opened = true
 		_, err = fmt.Sscanf(rest, "%d %d %d", &p.epoch, &p.remote, &p.lost)
 	case "shut-out":
-		p.opens = true
 		_, err = fmt.Sscanf(rest, "%q", &p.end)
 	case "ended":
 		_, err = fmt.Sscanf(rest, "%q", &p.end)
@@ -140,6 +139,18 @@ func (p *process) awaitOpened() {
 	p.await("open", func() bool { return p.opened })
 }
 
+// goesOn waits until so many more appends are acknowledged.
+func (p *process) goesOn(more int) {
+	p.ledger.t.Helper()
+	goal := -1
+	p.await("go on", func() bool {
+		if goal < 0 {
+			goal = p.total() + more
+		}
+		return p.total() >= goal
+	})
+}
+
 // total is how many appends were acknowledged. ledger.mu is held.
 func (p *process) total() (n int) {
 	for _, acks := range p.acks {
@@ -170,9 +181,9 @@ func (p *process) join() (killed bool) {
 	<-p.read
 	if !p.joined {
 		_ = p.cmd.Wait() // the state tells
-		p.joined = true
+		p.joined, p.killed = true, p.cmd.ProcessState != nil && !p.cmd.ProcessState.Exited()
 	}
-	return !p.cmd.ProcessState.Exited()
+	return p.killed
 }
 
 // leave waits for the end of a process that ends by itself, and says how it

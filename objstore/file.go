@@ -30,6 +30,9 @@ import (
 // permission. Names that differ in case only are two objects only where the file system has it so. Folders are not
 // removed when they become empty: each costs a List one more directory to read.
 //
+// A process that is stopped (SIGSTOP, a debugger) while it replaces an object holds the lock until it goes on or is killed,
+// and everybody else waits for it: no takeover gets past a writer that was stopped there.
+//
 // On systems without flock, writes are errors.ErrUnsupported.
 type File struct {
 	dir string

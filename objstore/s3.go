@@ -38,6 +38,10 @@ type S3Options struct {
 // Writes are single PutObject requests of at most 5 GiB, sent once, with a CRC32C that the server checks and
 // keeps, and with Cache-Control: no-store. Reads are tried up to three times, and checked against the server's
 // checksum where it sends one, which S3 does for whole objects only.
+//
+// A server may lock a name while the body of a conditional PUT arrives. A client that stops in the middle of one then
+// holds up all others who ask for that name, until the server gives up on it: MinIO does so after 30 s, unless
+// MINIO_IDLE_TIMEOUT says otherwise.
 type S3 struct {
 	client      *s3.Client
 	credentials *credentials
