@@ -160,9 +160,10 @@ func (c *collector) deleteDue(ctx context.Context) time.Duration {
 }
 
 func (c *collector) deleteAll(ctx context.Context, names []string) {
-	if len(names) > 0 {
-		c.db.opts.hooks.at("collect")
+	if len(names) == 0 {
+		return
 	}
+	c.db.opts.hooks.at("collect")
 	var g errgroup.Group
 	g.SetLimit(deletesAtOnce)
 	for _, name := range names {
@@ -181,6 +182,7 @@ func (c *collector) deleteAll(ctx context.Context, names []string) {
 		})
 	}
 	_ = g.Wait() // no function fails
+	c.db.opts.hooks.at("collect: deleted")
 }
 
 // sweep is one of two passes over a LIST of the bucket. What both passes, a

@@ -162,6 +162,7 @@ func (c *committer) commit(r *request) error {
 			r.next = r.first + uint64(r.records) // the frame may be in the WAL: pending
 			return err
 		}
+		c.db.opts.hooks.at("append: logged")
 	}
 	c.next = r.next
 	c.seg.bytes += r.bytes - int64(8*r.records)
@@ -188,6 +189,7 @@ func (c *committer) publish() error {
 	c.gen.mem.ApplyAll(g.frames)
 	c.db.state.append(c.gen, g.frames, g.bytes)
 	c.db.applied.advance(c.next)
+	c.db.opts.hooks.at("append: applied")
 	if g.sync && c.log != nil && !c.db.opts.hooks.without(syncedFirst) {
 		if err := c.log.Sync(); err != nil {
 			return err
@@ -330,6 +332,7 @@ func (c *committer) seal(metadata []byte) error {
 	}
 	c.ordinal++
 	c.db.applied.advance(c.next) // of a log that was reopened: the seal lies behind the gap
+	c.db.opts.hooks.at("seal: applied")
 	c.db.opts.Events.emit(c.db.opts.Events.Sealed, Event{Name: "segment", Segment: c.seg.id, Range: Between(c.seg.start, c.next)})
 	c.seg.open = false
 	return c.close(frame)

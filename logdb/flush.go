@@ -100,6 +100,7 @@ func (f *flusher) put(g *generation, lo, hi uint64) ([]segment.Table, error) {
 	if err != nil {
 		return nil, err
 	}
+	f.db.opts.hooks.at("flush: built")
 	if f.db.opts.hooks.without(tablesFirst) {
 		f.body = nil // this upload keeps it
 		f.db.spawn(func() {
@@ -224,6 +225,7 @@ func (d *LogDb) installGeneration(g *generation) error {
 		if err := d.trim(m); err != nil {
 			return err
 		}
+		d.opts.hooks.at("flush: trimmed")
 	}
 	d.opts.Events.emit(d.opts.Events.Flushed, Event{
 		Name: "tables", Segment: g.segment, Range: Between(g.start, g.end), Bytes: tableBytes(g.tables) + tableBytes(g.late),

@@ -8,15 +8,18 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"testing"
+	"time"
 )
 
 var killLoops = flag.Int("kill.loops", 3, "children that TestKill and TestS3Kill kill at random, beside one at each named step")
 
-// killSteps are where a child can kill itself. (Collection is a minute away
-// from anything; crashes in it are among those that TestEveryCrash opens.)
+// killSteps are where a child kills itself: every step that the log names, in
+// an order that lets each recover from another.
 var killSteps = []string{
 	"open: claimed", "ship: put#5", "open: fenced", "seal#2", "flush: uploaded#2", "open: confirmed", "flush: named#3",
-	"compact: uploaded", "compact: named", "expire",
+	"compact: uploaded", "compact: named", "expire", "open: locked", "append: logged#50", "open: noted", "append: applied#20",
+	"append: synced#10", "ship: encoded#7", "flush: built#2", "flush: trimmed#2", "seal: applied#2", "open: replayed",
+	"compact: merged", "open: limited", "expire: due", "collect#2", "collect: deleted", "close: limited",
 }
 
 // killAppends bounds a child's life.
@@ -68,7 +71,7 @@ type killer struct {
 // batches and is killed. False means that it was through before.
 func (k *killer) child(run int, step string, after int) (killed bool) {
 	k.t.Helper()
-	p := k.start(orders{Run: fmt.Sprint(run), Bucket: k.url, Dir: k.dir, Workers: 4, Appends: killAppends, Step: step, Trim: true})
+	p := k.start(orders{Run: fmt.Sprint(run), Bucket: k.url, Dir: k.dir, Workers: 4, Appends: killAppends, Step: step, Trim: true, Grace: time.Millisecond})
 	k.await(fmt.Sprintf("%d acknowledgements, or the end", after), func() bool { return p.gone || p.total() >= after })
 	_ = p.cmd.Process.Kill()
 	killed = p.join()

@@ -126,6 +126,7 @@ func (d *LogDb) farewell(ctx context.Context, next uint64) error {
 		if err := d.dir.SetLimit(d.epoch, next); err != nil {
 			return err
 		}
+		d.opts.hooks.at("close: limited")
 	}
 	_, err := d.keeper.edit(ctx, func(m *segment.Manifest) error {
 		m.Limit, m.Closed = next, true

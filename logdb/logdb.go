@@ -104,6 +104,7 @@ func (o *opening) run(ctx context.Context) (err error) {
 	if err := o.lockDir(); err != nil {
 		return err
 	}
+	o.opts.hooks.at("open: locked")
 	if err := o.few(ctx, "probe", func() error { return objstore.Probe(ctx, o.bucket) }); err != nil {
 		return fmt.Errorf("logdb: probe bucket: %w", err)
 	}
@@ -121,7 +122,11 @@ func (o *opening) run(ctx context.Context) (err error) {
 	}
 	o.opts.hooks.at("open: confirmed")
 	o.rec.remote(wal.Position{Epoch: o.epoch})
-	return o.replayLocal()
+	if err := o.replayLocal(); err != nil {
+		return err
+	}
+	o.opts.hooks.at("open: replayed")
+	return nil
 }
 
 func (o *opening) lockDir() error {
@@ -231,6 +236,7 @@ func (d *LogDb) openLocal(ctx context.Context) error {
 	if err := d.limits.raise(ctx, d.committer.next); err != nil {
 		return err
 	}
+	d.opts.hooks.at("open: limited")
 	if d.dir == nil {
 		return nil
 	}
@@ -239,6 +245,7 @@ func (d *LogDb) openLocal(ctx context.Context) error {
 			d.fail(fmt.Errorf("logdb: local WAL: %w", err))
 			return
 		}
+		d.opts.hooks.at("append: synced")
 		d.local.advance(end)
 	})
 	d.committer.log = log

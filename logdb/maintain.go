@@ -87,6 +87,7 @@ func (t *maintainer) expire(ctx context.Context) (time.Duration, error) {
 	if n == 0 {
 		return untilExpiry(m, d.opts.Retention, t.ages), nil
 	}
+	d.opts.hooks.at("expire: due")
 	dropped := m.Segments[:n]
 	below := dropped[n-1].End
 	m, err := d.keeper.edit(ctx, func(m *segment.Manifest) error { return dropEdit(m, below) })
@@ -224,6 +225,7 @@ func (t *maintainer) rewrite(ctx context.Context, epoch uint64, job compact.Job)
 	}
 	err = compact.Merge(ctx, t.store, job.Tables, options, compact.DefaultTableBytes, func(body []byte, table segment.Table) error {
 		out = append(out, table)
+		d.opts.hooks.at("compact: merged")
 		return putTable(ctx, d.bucket, d.store.Cache, d.logID, body, table, d.retry("compact"))
 	})
 	return out, err

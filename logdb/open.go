@@ -119,6 +119,7 @@ func (o *opening) claim(ctx context.Context) error {
 			if err := o.dir.NoteEpoch(m.Log, m.Epoch, m.Nonce); err != nil {
 				return foreignDir(err)
 			}
+			o.opts.hooks.at("open: noted")
 		}
 		ours, err := o.swap(ctx, m, etag)
 		if err != nil {

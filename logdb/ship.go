@@ -315,6 +315,7 @@ func (s *shipper) put(sh *shipment) {
 		body = wal.EncodeData(sh.header, sh.frames)
 	}
 	sh.size = len(body)
+	s.db.opts.hooks.at("ship: encoded")
 	var err error
 	if send := s.db.opts.hooks.put; send != nil {
 		err = send(s, sh, body)
