@@ -24,10 +24,11 @@ var arrows = map[string][]string{
 	"logdb/internal/inspect":  {"wal", "listing", "segment", "objstore"},
 	"logdb": {"logdb/internal/memtable", "logdb/internal/view", "logdb/internal/compact", "logdb/internal/inspect",
 		"wal", "listing", "segment", "objstore"},
+	"logdb/bench":        {"logdb", "objstore", "objstore/objstoretest"},
 	"logdb/doctor":       {"objstore"},
 	"logdb/server":       {"logdb/server/logpb", "logdb"},
 	"logdb/server/logpb": nil,
-	"cmd/logdb":          {"logdb", "logdb/doctor", "objstore"},
+	"cmd/logdb":          {"logdb", "logdb/doctor", "logdb/bench", "objstore"},
 }
 
 // vendors may be imported by one package each, so that they can be replaced in
@@ -41,7 +42,7 @@ var vendors = map[string][]string{
 	"github.com/spf13/cobra":              {"cmd/logdb"},
 	"github.com/schollz/progressbar/":     {"cmd/logdb"},
 	"github.com/cenkalti/backoff/":        {"logdb"},
-	"google.golang.org/protobuf/encoding": {"segment", "logdb/server"},
+	"google.golang.org/protobuf/encoding": {"segment", "logdb/bench", "logdb/server"},
 	"connectrpc.com/":                     {"logdb/server", "logdb/server/logpb"},
 }
 

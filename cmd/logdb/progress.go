@@ -56,3 +56,33 @@ func (p *progress) finish() {
 		_ = p.bar.Finish()
 	}
 }
+
+// liveLine is one line on a terminal that is written over. Elsewhere it is nothing.
+type liveLine struct {
+	out  io.Writer
+	used bool
+}
+
+func newLiveLine(a *app) *liveLine {
+	f, ok := a.stderr.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return &liveLine{}
+	}
+	return &liveLine{out: f}
+}
+
+const eraseLine = "\r\x1b[K"
+
+func (l *liveLine) set(text string) {
+	if l.out != nil {
+		l.used = true
+		_, _ = io.WriteString(l.out, eraseLine+text) // a terminal that is gone shows nothing
+	}
+}
+
+func (l *liveLine) clear() {
+	if l.used {
+		_, _ = io.WriteString(l.out, eraseLine)
+		l.used = false
+	}
+}

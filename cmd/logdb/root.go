@@ -85,7 +85,7 @@ beside it, with nothing but the bucket.`,
 	}{
 		{"write", a.loadCommand()}, {"write", a.appendCommand()}, {"write", a.sealCommand()},
 		{"read", a.scanCommand()}, {"read", a.tailCommand()}, {"read", a.keysCommand()}, {"read", a.countCommand()}, {"read", a.segmentsCommand()},
-		{"doubt", a.inspectCommand()}, {"doubt", a.checkCommand()}, {"doubt", a.dumpCommand()}, {"doubt", a.walCommand()}, {"doubt", a.doctorCommand()},
+		{"doubt", a.inspectCommand()}, {"doubt", a.checkCommand()}, {"doubt", a.dumpCommand()}, {"doubt", a.walCommand()}, {"doubt", a.doctorCommand()}, {"doubt", a.benchCommand()},
 		{"", a.versionCommand()},
 	} {
 		c.cmd.GroupID = c.group

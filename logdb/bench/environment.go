@@ -1,0 +1,73 @@
+package bench
+
+import (
+	"os"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+	"strings"
+)
+
+// Environment is where a run took place. It names no host and no directory.
+type Environment struct {
+	OS          string `json:"os"`
+	Arch        string `json:"arch"`
+	Kernel      string `json:"kernel,omitempty"`
+	CPU         string `json:"cpu,omitempty"`
+	CPUs        int    `json:"cpus"`
+	MaxProcs    int    `json:"gomaxprocs"`
+	MemoryBytes int64  `json:"memory_bytes,omitempty"`
+	Go          string `json:"go"`
+	Revision    string `json:"revision,omitempty"` // of this program's source
+	Modified    bool   `json:"modified,omitempty"` // the source had changes beside it
+}
+
+func environment() Environment {
+	e := Environment{
+		OS: runtime.GOOS, Arch: runtime.GOARCH, CPUs: runtime.NumCPU(), MaxProcs: runtime.GOMAXPROCS(0), Go: runtime.Version(),
+		Kernel:      firstLine("/proc/sys/kernel/osrelease"),
+		CPU:         field("/proc/cpuinfo", "model name"),
+		MemoryBytes: kilobytes(field("/proc/meminfo", "MemTotal")),
+	}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return e
+	}
+	for _, s := range info.Settings {
+		switch s.Key {
+		case "vcs.revision":
+			e.Revision = s.Value
+		case "vcs.modified":
+			e.Modified = s.Value == "true"
+		}
+	}
+	return e
+}
+
+// rss is the memory that this process has resident now, 0 where the system does not say.
+func rss() int64 { return kilobytes(field("/proc/self/status", "VmRSS")) }
+
+func kilobytes(s string) int64 {
+	n, err := strconv.ParseInt(strings.TrimSuffix(s, " kB"), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n * 1024
+}
+
+func firstLine(name string) string {
+	data, _ := os.ReadFile(name) // absent on other systems
+	line, _, _ := strings.Cut(string(data), "\n")
+	return line
+}
+
+// field finds "name : value" in a file of such lines.
+func field(file, name string) string {
+	data, _ := os.ReadFile(file)
+	for line := range strings.Lines(string(data)) {
+		if key, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(key) == name {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
+}
