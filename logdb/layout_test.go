@@ -43,6 +43,8 @@ var vendors = map[string][]string{
 	"github.com/schollz/progressbar/":     {"cmd/logdb"},
 	"github.com/cenkalti/backoff/":        {"logdb"},
 	"google.golang.org/protobuf/encoding": {"segment", "logdb/bench", "logdb/server"},
+	"github.com/prometheus/":              {"wal", "logdb/server"},
+	"go.opentelemetry.io/":                {"logdb/server"},
 	"connectrpc.com/":                     {"logdb/server", "logdb/server/logpb"},
 }
 
