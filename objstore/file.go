@@ -41,6 +41,8 @@ type File struct {
 	sweep sync.Once
 	// durable holds the paths of folders that this process knows to survive power loss.
 	durable sync.Map
+	// synced is told of every file and folder whose sync has ended well; nil but in tests.
+	synced func(*os.File)
 }
 
 // NewFile returns the bucket in dir. It touches nothing: a directory that does not exist is an empty bucket, and the

@@ -22,7 +22,7 @@ func (f *File) stage(data []byte) (*tempFile, error) {
 		return nil, err
 	}
 	if _, err = temp.file.Write(data); err == nil {
-		err = temp.file.Sync()
+		err = f.sync(temp.file)
 	}
 	if err != nil {
 		temp.discard()

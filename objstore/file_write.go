@@ -50,7 +50,7 @@ func (f *File) link(ctx context.Context, temp *tempFile, name string) error {
 	if err != nil {
 		return err
 	}
-	return syncFolder(filepath.Dir(f.path(name)))
+	return f.syncFolder(filepath.Dir(f.path(name)))
 }
 
 // renameIfAbsent is link for file systems without hard links.
@@ -91,7 +91,7 @@ func (f *File) rename(temp *tempFile, name string) error {
 	if err := f.inFolder(name, func(path string) error { return os.Rename(temp.path, path) }); err != nil {
 		return err
 	}
-	return syncFolder(filepath.Dir(f.path(name)))
+	return f.syncFolder(filepath.Dir(f.path(name)))
 }
 
 // refuse is ErrPrecondition once the object that stood in the way is durable: the caller is going to read it and to build
@@ -101,7 +101,7 @@ func (f *File) refuse(name string) error {
 	if info, err := os.Lstat(path); err == nil && info.IsDir() {
 		return fmt.Errorf("name is a path prefix of other objects: %w", fs.ErrInvalid)
 	}
-	if err := syncFolder(filepath.Dir(path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := f.syncFolder(filepath.Dir(path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return ErrPrecondition
@@ -139,11 +139,11 @@ func (f *File) makeFolder(path string) error {
 		return err
 	}
 	for folder := path; folder != top; folder = filepath.Dir(folder) {
-		if err := syncFolder(filepath.Dir(folder)); err != nil {
+		if err := f.syncFolder(filepath.Dir(folder)); err != nil {
 			return err
 		}
 	}
-	if err := syncFolder(filepath.Dir(top)); err != nil && !errors.Is(err, fs.ErrPermission) {
+	if err := f.syncFolder(filepath.Dir(top)); err != nil && !errors.Is(err, fs.ErrPermission) {
 		return err // above the bucket we may have no permission to look, but then we did not make top either
 	}
 	f.durable.Store(path, nil)
@@ -170,7 +170,7 @@ func (f *File) Delete(ctx context.Context, name string) error {
 	if err := os.Remove(path); err != nil {
 		return wrap("delete", name, err)
 	}
-	return wrap("delete", name, syncFolder(filepath.Dir(path)))
+	return wrap("delete", name, f.syncFolder(filepath.Dir(path)))
 }
 
 // absent: nothing by that name, or a folder, which is nothing either.
@@ -182,11 +182,19 @@ func absent(info fs.FileInfo, err error) bool {
 }
 
 // syncFolder makes the entries of a directory durable.
-func syncFolder(path string) error {
+func (f *File) syncFolder(path string) error {
 	folder, err := os.Open(path)
 	if err != nil {
 		return err
 	}
-	err = folder.Sync()
+	err = f.sync(folder)
 	return errors.Join(err, folder.Close())
+}
+
+func (f *File) sync(file *os.File) error {
+	err := file.Sync()
+	if err == nil && f.synced != nil {
+		f.synced(file)
+	}
+	return err
 }
