@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-
-	"github.com/logdb-go/logdb/objstore"
 )
 
 // EntryIter iterates over entries of one table, in either direction. It begins
@@ -44,14 +42,14 @@ func (r *Reader) newEntryIter(o EntryOptions) *EntryIter {
 }
 
 // open starts the scan between the bounds that are set.
-func (it *EntryIter) open(ctx context.Context, src objstore.Reader, window int64) {
+func (it *EntryIter) open(ctx context.Context, r *Reader, window int64) {
 	if it.fromMs > it.table.span.msHi {
 		return
 	}
 	if it.pass {
 		it.bypass()
 	}
-	it.start(ctx, src, window)
+	it.start(ctx, r, window)
 }
 
 // First moves to the first entry and reports whether there is one.
@@ -170,7 +168,7 @@ type ListingIter struct {
 func (r *Reader) newListingIter(ctx context.Context, lower, upper []byte) *ListingIter {
 	it := &ListingIter{}
 	it.table, it.lower, it.upper = r.table, lower, upper
-	it.start(ctx, r.src, minWindow)
+	it.start(ctx, r, minWindow)
 	return it
 }
 

@@ -62,15 +62,19 @@ type readAhead struct {
 	// widen returns whole blocks around the one that is wanted, in the direction of the scan, window bytes at most unless that one is larger.
 	widen func(want extent, window int64) extent
 
+	most   int64  // bound of windows
 	window int64  // of the next read, if it follows the last
 	last   extent // the block that was wanted last, from here or from the cache
 	at     extent // what buf holds
 	buf    []byte
 }
 
-func (a *readAhead) init(name string, src objstore.Reader, window int64) {
-	a.name, a.src = name, src
-	a.window = min(max(window, minWindow), maxWindow)
+func (a *readAhead) init(r *Reader, window int64) {
+	a.name, a.src, a.most = r.table.name, r.src, maxWindow
+	if r.ahead > 0 {
+		a.most = min(max(r.ahead, minWindow), maxWindow)
+	}
+	a.window = min(max(window, minWindow), a.most)
 }
 
 // ReadAt implements objstorage.ReadHandle.
@@ -96,7 +100,7 @@ func (a *readAhead) fetch(ctx context.Context, want extent) error {
 		return err
 	}
 	a.buf, a.at = b, get
-	a.window = min(2*a.window, maxWindow)
+	a.window = min(2*a.window, a.most)
 	return nil
 }
 

@@ -15,8 +15,15 @@ type Reader struct {
 	cache  *Cache
 	table  *openTable
 	src    objstore.Reader
+	ahead  int64
 	closed atomic.Bool
 }
+
+// BoundReadAhead bounds what each iterator that is opened later reads ahead of
+// itself: bytes in all, but 64 KiB and one block at least. Without it, and at
+// most, that is 8 MiB. Who reads many tables side by side shares a budget out
+// like this.
+func (r *Reader) BoundReadAhead(bytes int64) { r.ahead = bytes }
 
 // Close lets the table leave the cache. It may be called more than once.
 func (r *Reader) Close() error {
@@ -76,7 +83,7 @@ func (r *Reader) Entries(ctx context.Context, key []byte, start, end uint64, end
 	} else {
 		it.upper = append(it.upper, keyTerminator)
 	}
-	it.open(ctx, r.src, o.Hint)
+	it.open(ctx, r, o.Hint)
 	return it
 }
 
@@ -90,7 +97,7 @@ func (r *Reader) All(ctx context.Context, o EntryOptions) *EntryIter {
 	it.lower = append(it.lowerBuf[:0], byte(KindEntry), keyTerminator)
 	it.upper = append(it.upperBuf[:0], byte(KindEntry)+1, keyTerminator)
 	it.pass = true
-	it.open(ctx, r.src, max(o.Hint, scanWindow))
+	it.open(ctx, r, max(o.Hint, scanWindow))
 	return it
 }
 
@@ -102,7 +109,7 @@ func (r *Reader) Spread(ctx context.Context, key []byte) (blocks int, size int64
 	}
 	s := &scan{table: r.table, lower: appendPrefix(nil, KindEntry, key)}
 	s.upper = append(bytes.Clone(s.lower), keyTerminator)
-	s.start(ctx, r.src, 0)
+	s.start(ctx, r, 0)
 	if s.cursor == nil {
 		return 0, 0, s.err
 	}

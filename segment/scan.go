@@ -9,8 +9,6 @@ import (
 	"github.com/cockroachdb/pebble/v2/sstable/block"
 	"github.com/cockroachdb/pebble/v2/sstable/block/blockkind"
 	"github.com/cockroachdb/pebble/v2/sstable/colblk"
-
-	"github.com/logdb-go/logdb/objstore"
 )
 
 // scan walks the rows of a table between two bounds: over the index, which is
@@ -55,9 +53,9 @@ func (s *scan) bypass() {
 }
 
 // start finds the blocks. lower and upper are set. It reads nothing.
-func (s *scan) start(ctx context.Context, src objstore.Reader, window int64) {
+func (s *scan) start(ctx context.Context, r *Reader, window int64) {
 	s.ctx = ctx
-	s.ahead.init(s.table.name, src, window)
+	s.ahead.init(r, window)
 	s.ahead.widen = s.widen
 	if s.cursor == nil {
 		s.cursor = cursors.Get().(*cursor)
@@ -245,7 +243,7 @@ func initDataBlock(md *block.Metadata, data []byte) error {
 func (s *scan) widen(want extent, window int64) extent {
 	get, index := want, s.index
 	if s.backward {
-		if want.hi-s.limit.lo <= min(2*window, maxWindow) {
+		if want.hi-s.limit.lo <= min(2*window, s.ahead.most) {
 			get.lo = s.limit.lo
 			return get
 		}
@@ -258,7 +256,7 @@ func (s *scan) widen(want extent, window int64) extent {
 		}
 		return get
 	}
-	if s.limit.hi-want.lo <= min(2*window, maxWindow) {
+	if s.limit.hi-want.lo <= min(2*window, s.ahead.most) {
 		get.hi = s.limit.hi
 		return get
 	}

@@ -24,11 +24,12 @@ type input struct {
 	on      bool // entries stand on one
 }
 
-func openInput(ctx context.Context, store *view.Store, t *segment.Table, index int) (*input, error) {
+func openInput(ctx context.Context, store *view.Store, t *segment.Table, index int, ahead int64) (*input, error) {
 	r, err := store.Cache.Open(ctx, store.Source, store.Log, *t)
 	if err != nil {
 		return nil, readError(t, err)
 	}
+	r.BoundReadAhead(ahead)
 	o := segment.EntryOptions{Hint: t.Tail}
 	return &input{
 		index: index, table: t, reader: r,

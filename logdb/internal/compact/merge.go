@@ -22,8 +22,8 @@ import (
 // alone are spread over outputs, which end where an input does.
 //
 // Inputs are read once, front to back. In memory are one output, the listing of
-// its keys, and of every input its tail and the window that is being read, of 8
-// MiB at most. Blocks pass through the store's cache: a cache of the merge's own
+// its keys, the tail of every input, and the windows that are being read: of all
+// inputs together 64 MiB, or 128 KiB of each where they are more than 512. Blocks pass through the store's cache: a cache of the merge's own
 // spares that of the log's readers.
 //
 // An error of emit, or of a read, ends the merge; what was emitted until then is
@@ -48,6 +48,9 @@ func Merge(ctx context.Context, store *view.Store, inputs []segment.Table, out f
 	return m.run()
 }
 
+// readAheadBytes bounds the windows of all inputs together.
+const readAheadBytes = 64 << 20
+
 type merger struct {
 	ctx      context.Context
 	out      func() segment.WriterOptions
@@ -70,8 +73,9 @@ type piece struct {
 }
 
 func (m *merger) open(store *view.Store, tables []segment.Table) error {
+	ahead := readAheadBytes / int64(2*len(tables)) // listing and entries have a window each
 	for i := range tables {
-		in, err := openInput(m.ctx, store, &tables[i], i)
+		in, err := openInput(m.ctx, store, &tables[i], i, ahead)
 		if in != nil {
 			m.inputs = append(m.inputs, in)
 		}

@@ -115,6 +115,40 @@ func TestInputsAreReadOnce(t *testing.T) {
 	}
 }
 
+// Many inputs share one budget: what all of them read ahead at once does not
+// grow with their number.
+func TestReadAheadIsSharedByTheInputs(t *testing.T) {
+	rng := rand.New(rand.NewPCG(7, 7))
+	f := newFixture(t)
+	for range 128 {
+		f.table(rng, plainKeys(50), 700, 1000)
+	}
+	f.coldCache()
+	sized := &largestRead{Reader: f.store.Source, tails: map[string]int64{}}
+	for i := range f.tables {
+		sized.tails[f.tables[i].Name()] = f.tables[i].Tail
+	}
+	f.store.Source = sized
+	f.check(Merge(ctx, f.store, f.tables, f.options, 64<<20, func([]byte, segment.Table) error { return nil }))
+	if limit := int64(readAheadBytes) / 256; sized.most > limit || sized.most < limit/2 {
+		t.Errorf("a window of %d bytes, want nearly %d", sized.most, limit)
+	}
+}
+
+// largestRead notes the largest window of data that is read at once.
+type largestRead struct {
+	objstore.Reader
+	tails map[string]int64
+	most  int64
+}
+
+func (l *largestRead) GetRange(ctx context.Context, name string, off, n int64) ([]byte, error) {
+	if off < l.tails[name] {
+		l.most = max(l.most, n)
+	}
+	return l.Reader.GetRange(ctx, name, off, n)
+}
+
 // What a merge holds does not grow with what it merges, but with one output
 // and one window for each input.
 func TestMemoryIsBoundedByOneOutput(t *testing.T) {
