@@ -3,7 +3,6 @@ package logdb
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/logdb-go/logdb/logdb/internal/view"
 )
@@ -74,6 +73,9 @@ func (d *LogDb) current(l Durability) (*view.View, uint64, error) {
 	if l == Default {
 		l = d.opts.Visibility
 	}
+	if d.shared.Load() && d.keeper.age() > manifestEvery {
+		wake(d.maintainer.stale)
+	}
 	hi := d.applied.get()
 	if l == Remote || d.opts.hooks.without(readsApplied) {
 		hi = d.remote.get()
@@ -82,20 +84,25 @@ func (d *LogDb) current(l Durability) (*view.View, uint64, error) {
 }
 
 // renew is asked for when a table of v is gone. If our own edits did not take
-// it out of the log, the next writer's may have: only the bucket's manifest
-// tells a takeover from damage.
+// it out of the log, a compactor in another process may have, or the next
+// writer: only the bucket's manifest tells that from damage.
 func (d *LogDb) renew(ctx context.Context, v *view.View) error {
 	if d.view.Load() != v {
 		return nil
 	}
-	m, _, err := readManifest(ctx, d.bucket, d.retry("read"))
+	m, err := d.keeper.refresh(ctx)
+	if errors.Is(err, ErrFenced) {
+		d.fail(err)
+	}
 	if err != nil {
 		return err
 	}
-	if m.Epoch != d.epoch {
-		err := fmt.Errorf("%w: manifest has epoch %d, ours is %d", ErrFenced, m.Epoch, d.epoch)
-		d.fail(err)
-		return err
+	if m.Version > d.state.manifest().Version {
+		d.state.setManifest(m)
+		return nil
+	}
+	if d.view.Load() != v {
+		return nil
 	}
 	return errUnchanged
 }

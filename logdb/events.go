@@ -23,6 +23,7 @@ type Event struct {
 	Segment  uint64
 	Range    Range // sequences it covers
 	Bytes    int64
+	Tables   int // of Merged: how many were replaced
 	Duration time.Duration
 	Err      error
 }

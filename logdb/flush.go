@@ -205,7 +205,6 @@ func (d *LogDb) install() {
 
 func (d *LogDb) installGeneration(g *generation) error {
 	begun := time.Now()
-	before := d.state.manifest()
 	m, err := d.keeper.edit(d.stop, func(m *segment.Manifest) error { return flushEdit(m, g, &d.opts.hooks) })
 	if err != nil {
 		return err
@@ -218,7 +217,7 @@ func (d *LogDb) installGeneration(g *generation) error {
 	d.state.setManifest(m)
 	d.shipper.unflushed.Add(-int64(g.objects))
 	d.flushed.advance(g.end)
-	d.collector.removedWAL(before, m)
+	d.collector.removedWAL(m, d.epoch)
 	wake(d.freed)
 	wake(d.maintainer.kick)
 	if d.committer.log != nil {

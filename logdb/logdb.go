@@ -42,6 +42,8 @@ type LogDb struct {
 	view  atomic.Pointer[view.View]
 	freed chan struct{} // a generation was installed
 
+	shared atomic.Bool // another process edits the tables: the view grows old
+
 	applied, local, remote watermark // sequences
 	shipped                watermark // frames, over this writer's life
 	flushed                watermark // sequences in tables that the manifest names
@@ -196,15 +198,18 @@ func (d *LogDb) start(ctx context.Context, op *opening) error {
 	d.queue, d.room = newQueue(), newRoom(d.stop, d.opts.Memory)
 	d.store = &view.Store{Log: d.logID, Source: patientReader{d.bucket}, Cache: segment.NewCache(d.opts.Memory.Cache, d.opts.Memory.Cache/4)}
 	d.state.store, d.state.publish = d.store, d.view.Store
-	d.keeper = &keeper{bucket: d.bucket, epoch: d.epoch, retry: d.retry, turn: make(chan struct{}, 1),
-		now: func() int64 { return d.opts.Clock().UnixMilli() }}
-	d.keeper.adopt(op.current, op.etag)
+	d.keeper = newKeeper(d.bucket, op.current, op.etag, d.retry)
+	d.keeper.holds = d.holds
+	d.keeper.sign = func(m *segment.Manifest) { m.WrittenMs = d.opts.Clock().UnixMilli() }
 	d.followers = newFollowers()
 	d.shipper = &shipper{db: d, kick: make(chan struct{}, 1), done: make(chan *shipment), end: op.end}
 	d.flusher = &flusher{db: d, kick: make(chan struct{}, 1), built: make(chan *generation)}
 	d.limits = &limiter{db: d, kick: make(chan struct{}, 1), raised: make(chan struct{}, 1), manifest: op.current.Limit}
-	d.maintainer = newMaintainer(d, op.today())
-	d.collector = newCollector(d)
+	u := d.upkeep()
+	d.collector = newCollector(u)
+	if !d.opts.ExternalCompactor {
+		d.collector.juror = writerJuror{d}
+	}
 	d.committer = op.committer(d)
 	for _, g := range op.rec.gens {
 		d.shipper.unflushed.Add(int64(g.objects))
@@ -212,7 +217,8 @@ func (d *LogDb) start(ctx context.Context, op *opening) error {
 	d.state.change(func(*segment.Manifest, []*generation) (*segment.Manifest, []*generation) {
 		return op.current, op.rec.gens
 	})
-	d.collector.recovered(op.rec.objects)
+	d.collector.recovered(op.current, op.rec.objects)
+	d.maintainer = newMaintainer(d, u, op.today())
 	d.opts.hooks.found(op.end, op.rec.end)
 	d.remote.advance(op.end)
 	d.local.advance(op.rec.end)
@@ -227,7 +233,7 @@ func (d *LogDb) start(ctx context.Context, op *opening) error {
 	d.spawn(d.install)
 	d.spawn(d.limits.run)
 	d.spawn(d.maintainer.run)
-	d.spawn(d.collector.run)
+	d.spawn(func() { d.collector.run(d.stop) })
 	return nil
 }
 
@@ -270,6 +276,21 @@ func (o *opening) committer(d *LogDb) *committer {
 		c.timer.Stop()
 	}
 	return c
+}
+
+// holds is ErrFenced where a manifest has another writer.
+func (d *LogDb) holds(m *segment.Manifest) error {
+	if m.Epoch != d.epoch {
+		return fmt.Errorf("%w: manifest has epoch %d, ours is %d", ErrFenced, m.Epoch, d.epoch)
+	}
+	return nil
+}
+
+func (d *LogDb) upkeep() *upkeep {
+	return &upkeep{
+		bucket: d.bucket, log: d.logID, keeper: d.keeper, retry: d.retry, grace: d.opts.CollectGrace,
+		logger: d.opts.Logger, events: &d.opts.Events, hooks: &d.opts.hooks,
+	}
 }
 
 func (d *LogDb) spawn(f func()) {

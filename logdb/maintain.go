@@ -5,8 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/logdb-go/logdb/logdb/internal/compact"
-	"github.com/logdb-go/logdb/logdb/internal/view"
 	"github.com/logdb-go/logdb/objstore"
 	"github.com/logdb-go/logdb/segment"
 )
@@ -14,23 +12,30 @@ import (
 // maintainer is the goroutine that drops expired segments and merges tables.
 // It looks when a flush changed something, and when a segment's age is due:
 // an idle log costs it nothing.
+//
+// A Compactor in another process may take the merging over. Then the maintainer
+// looks after the writer's view, which the other process makes old, and takes
+// the merging back when that one has left it undone for long.
 type maintainer struct {
-	db    *LogDb
-	kick  chan struct{}
-	asked chan chan error
-	table uint64 // number of the next merged table of this compactor epoch
-	ages  *ages
-	store *view.Store // with a cache of its own: a merge reads all once and would evict what readers need
+	db     *LogDb
+	merger *merger
+	kick   chan struct{}
+	asked  chan chan error
+	stale  chan struct{} // somebody reads, and the view is old
+	away   absence
+	ages   *ages
 }
 
-// mergeCache is the block cache of merges, in bytes.
-const mergeCache = 16 << 20
-
-func newMaintainer(d *LogDb, today time.Time) *maintainer {
-	return &maintainer{
-		db: d, kick: make(chan struct{}, 1), asked: make(chan chan error), ages: newAges(today),
-		store: &view.Store{Log: d.logID, Source: patientReader{d.bucket}, Cache: segment.NewCache(mergeCache, mergeCache)},
+func newMaintainer(d *LogDb, u *upkeep, today time.Time) *maintainer {
+	t := &maintainer{
+		db: d, kick: make(chan struct{}, 1), asked: make(chan chan error), stale: make(chan struct{}, 1), ages: newAges(today),
+		merger: newMerger(u, d.collector, d.state.manifest().CompactorEpoch, d.yieldToFlush),
 	}
+	t.merger.newest, t.merger.publish, t.merger.keepSealed = d.state.manifest, d.state.setManifest, d.opts.Segments.NoConsolidation
+	if d.opts.ExternalCompactor {
+		t.displace()
+	}
+	return t
 }
 
 func (t *maintainer) run() {
@@ -45,10 +50,16 @@ func (t *maintainer) run() {
 		case asker = <-t.asked:
 		case <-t.kick:
 		case <-timer.C:
+		case <-t.stale:
+			if err := t.refresh(t.db.stop); isFinal(err) {
+				t.db.fail(err)
+				return
+			}
+			continue
 		}
 		wait, err := t.expire(t.db.stop)
 		if err == nil {
-			err = t.mergeAll(t.db.stop)
+			wait, err = t.tidy(t.db.stop, wait, asker != nil)
 		}
 		if asker != nil {
 			asker <- err
@@ -65,6 +76,24 @@ func (t *maintainer) run() {
 			timer.Reset(retryLongest)
 		}
 	}
+}
+
+// tidy merges what is due, unless another process does. It returns when to
+// look again, wait at the latest.
+func (t *maintainer) tidy(ctx context.Context, wait time.Duration, asked bool) (time.Duration, error) {
+	if t.away.is {
+		back, look, err := t.returned(ctx, asked)
+		if !back || err != nil {
+			return min(wait, look), err
+		}
+	}
+	err := t.merger.all(ctx)
+	if errors.Is(err, errDisplaced) {
+		t.db.opts.Logger.Info("logdb: a compactor in another process merges from now on", "err", err)
+		t.displace()
+		return min(wait, t.away.patience), nil
+	}
+	return wait, err
 }
 
 // isFinal tells an error that no repetition mends.
@@ -88,9 +117,15 @@ func (t *maintainer) expire(ctx context.Context) (time.Duration, error) {
 		return untilExpiry(m, d.opts.Retention, t.ages), nil
 	}
 	d.opts.hooks.at("expire: due")
-	dropped := m.Segments[:n]
-	below := dropped[n-1].End
-	m, err := d.keeper.edit(ctx, func(m *segment.Manifest) error { return dropEdit(m, below) })
+	below := m.Segments[n-1].End
+	var dropped []segment.Segment // as they are in the end: another process may have merged them
+	m, err := d.keeper.edit(ctx, func(m *segment.Manifest) error {
+		drop, err := dropEdit(m, below)
+		if err == nil {
+			dropped = drop
+		}
+		return err
+	})
 	if err != nil {
 		return 0, err
 	}
@@ -103,18 +138,20 @@ func (t *maintainer) expire(ctx context.Context) (time.Duration, error) {
 	return untilExpiry(m, d.opts.Retention, t.ages), nil
 }
 
-// dropEdit removes the sealed segments that end at or below a sequence.
-func dropEdit(m *segment.Manifest, below uint64) error {
+// dropEdit removes the sealed segments that end at or below a sequence, and
+// returns them.
+func dropEdit(m *segment.Manifest, below uint64) ([]segment.Segment, error) {
 	if m.TrimmedBelow >= below {
-		return errDone
+		return nil, errDone
 	}
 	n := 0
 	for n < len(m.Segments) && m.Segments[n].Sealed && m.Segments[n].End <= below && m.Segments[n].End <= m.Flushed {
 		n++
 	}
+	dropped := m.Segments[:n:n]
 	m.Segments = m.Segments[n:]
 	m.TrimmedBelow = below
-	return nil
+	return dropped, nil
 }
 
 // expired returns how many of the oldest segments some rule lets go.
@@ -144,138 +181,16 @@ func tooOld(s *segment.Segment, r Retention, a *ages) bool {
 
 // untilExpiry returns when the oldest sealed segment will be too old.
 func untilExpiry(m *segment.Manifest, r Retention, a *ages) time.Duration {
-	const never = 1000 * time.Hour
 	if r.Age == 0 || len(m.Segments) == 0 || !m.Segments[0].Sealed {
 		return never
 	}
 	return max(r.Age-a.of(&m.Segments[0]), time.Second)
 }
 
-// mergeAll merges what the plan asks for, one merge at a time, oldest first.
-func (t *maintainer) mergeAll(ctx context.Context) error {
-	for {
-		m := t.db.state.manifest()
-		jobs := compact.Plan(m.Segments, compact.Options{Flushed: m.Flushed, KeepSealed: t.db.opts.Segments.NoConsolidation})
-		if len(jobs) == 0 {
-			return nil
-		}
-		if err := t.merge(ctx, m, jobs[0]); err != nil {
-			return err
-		}
-	}
-}
-
-// merge writes the tables that replace a job's inputs and names them. The
-// output is kept over lost compare-and-sets; if the inputs are gone meanwhile,
-// it is left to the collector.
-func (t *maintainer) merge(ctx context.Context, m *segment.Manifest, job compact.Job) error {
-	d := t.db
-	begun := time.Now()
-	out := job.Tables
-	if !job.MarkOnly {
-		var err error
-		if out, err = t.rewrite(ctx, m.CompactorEpoch, job); err != nil {
-			return t.fenced(ctx, err)
-		}
-	}
-	d.opts.hooks.at("compact: uploaded")
-	m, err := d.keeper.edit(ctx, func(m *segment.Manifest) error { return mergeEdit(m, job, out) })
-	if errors.Is(err, errGone) {
-		if !job.MarkOnly {
-			d.collector.removedTables(out)
-		}
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	d.state.setManifest(m)
-	d.opts.hooks.at("compact: named")
-	if !job.MarkOnly {
-		d.collector.removedTables(job.Tables)
-		d.opts.Events.emit(d.opts.Events.Merged, Event{Name: "tables", Segment: job.Segment, Bytes: tableBytes(out), Duration: time.Since(begun)})
-	}
-	return nil
-}
-
-// fenced gives a merge whose input is gone the reason, if it is that the next
-// writer took it out of the log.
-func (t *maintainer) fenced(ctx context.Context, err error) error {
-	if vanished(err) {
-		if renewed := t.db.renew(ctx, t.db.view.Load()); errors.Is(renewed, ErrFenced) {
-			return renewed
-		}
-	}
-	return err
-}
-
-// rewrite puts the merge of a job's tables into the bucket.
-func (t *maintainer) rewrite(ctx context.Context, epoch uint64, job compact.Job) (out []segment.Table, err error) {
-	d := t.db
-	base := job.Tables[0].FirstMs
-	for _, in := range job.Tables {
-		base = min(base, in.FirstMs)
-	}
-	options := func() segment.WriterOptions {
-		t.table++
-		return segment.WriterOptions{
-			Log: d.logID, ID: segment.TableID{Compacted: true, Epoch: epoch, N: t.table}, Nonce: objstore.NewID(),
-			Segment: job.Segment, BaseMs: base, Compression: segment.Zstd,
-		}
-	}
-	err = compact.Merge(ctx, t.store, job.Tables, options, compact.DefaultTableBytes, func(body []byte, table segment.Table) error {
-		out = append(out, table)
-		d.opts.hooks.at("compact: merged")
-		return putTable(ctx, d.bucket, d.store.Cache, d.logID, body, table, d.retry("compact"))
-	})
-	return out, err
-}
-
-// errGone says that an edit's inputs are no longer in the manifest.
-var errGone = errors.New("inputs are gone from the manifest")
-
-// mergeEdit replaces a run of adjacent tables by its merge, in place.
-func mergeEdit(m *segment.Manifest, job compact.Job, out []segment.Table) error {
-	for i := range m.Segments {
-		s := &m.Segments[i]
-		if s.ID != job.Segment {
-			continue
-		}
-		if s.Consolidated || !job.MarkOnly && indexOf(s.Tables, out[0].ID) >= 0 {
-			return errDone
-		}
-		if len(job.Tables) == 0 {
-			s.Consolidated = true
-			return nil
-		}
-		at := indexOf(s.Tables, job.Tables[0].ID)
-		if at < 0 || at+len(job.Tables) > len(s.Tables) {
-			return errGone
-		}
-		for j, in := range job.Tables {
-			if s.Tables[at+j].ID != in.ID {
-				return errGone
-			}
-		}
-		rest := s.Tables[at+len(job.Tables):]
-		s.Tables = append(append(s.Tables[:at:at], out...), rest...)
-		s.Consolidated = s.Consolidated || job.Consolidates
-		return nil
-	}
-	return errGone
-}
-
-func indexOf(tables []segment.Table, id segment.TableID) int {
-	for i := range tables {
-		if tables[i].ID == id {
-			return i
-		}
-	}
-	return -1
-}
-
 // Compact merges everything that is due now and returns when it is done. The
-// log does the same by itself in the background.
+// log does the same by itself in the background. It takes the merging back from
+// a Compactor in another process, which then ends with ErrFenced; only with
+// Options.ExternalCompactor it merges nothing.
 func (d *LogDb) Compact(ctx context.Context) error {
 	if err := d.Err(); err != nil {
 		return err

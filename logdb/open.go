@@ -147,7 +147,9 @@ func (o *opening) successor(base *segment.Manifest) *segment.Manifest {
 	m.Version++
 	m.Nonce = objstore.NewID()
 	m.Epoch++
-	m.CompactorEpoch++
+	if !o.opts.ExternalCompactor {
+		m.CompactorEpoch++
+	}
 	m.Closed = false
 	m.Host, _ = os.Hostname()
 	m.PID = os.Getpid()

@@ -41,6 +41,11 @@ type Options struct {
 	// CollectGrace is how long an object that the log no longer names is kept
 	// for readers of an older view: 2 minutes, at least 1 minute.
 	CollectGrace time.Duration
+	// ExternalCompactor leaves the merging of tables, and the sweeps for what
+	// crashed processes left in the bucket, to a Compactor in another process.
+	// The writer still drops what retention lets go and deletes what its own
+	// edits removed. While it is read, it asks for the manifest every 30 s.
+	ExternalCompactor bool
 
 	Logger *slog.Logger // nil: discards
 	// Clock is the wall clock that gives records their times, which never go

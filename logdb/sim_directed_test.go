@@ -32,6 +32,12 @@ var schedules = map[string]func(*stage){
 	"manifest moved":                              manifestMoved,
 	"gap in the WAL":                              gap,
 	"flush onto another manifest":                 flushElsewhere,
+	"merge of a fenced compactor":                 lateMerge,
+	"merge onto another manifest":                 mergeElsewhere,
+	"sweep while recovery is under way elsewhere": unfinishedRecovery,
+	"sweep of what another process's WAL names":   sweepElsewhere,
+	"reader of a view that was merged":            staleReader,
+	"sweeps while a compactor's merge is unnamed": sweepMerging,
 }
 
 func TestSchedules(t *testing.T) {

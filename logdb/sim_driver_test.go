@@ -9,6 +9,9 @@ import (
 // drive runs the random part of the schedule. All choices are the driver's, so
 // they depend on the seed and on what lives, and on nothing else.
 func (w *simWorld) drive() {
+	if w.profile.compactors {
+		w.running.Go(w.compactors().drive)
+	}
 	w.open(w.freeDisk(), w.rng)
 	w.openReader(time.Second+time.Duration(w.rng.Int64N(int64(9*time.Second))), false)
 	for range w.c.steps {

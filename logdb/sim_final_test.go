@@ -127,6 +127,7 @@ func (w *simWorld) judge() {
 	final.check(d.epoch, p.dir)
 	p.close()
 	w.running.Wait()
+	w.tidy()
 	r, err := OpenReader(w.ctx, w.port("last"), ReaderOptions{RefreshInterval: -1, Cache: 1 << 20, hooks: hooks{off: w.c.off}})
 	if err != nil {
 		w.oracle.fail("final reader: %v", err)

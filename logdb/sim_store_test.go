@@ -91,15 +91,27 @@ func (s *simStore) moved(data []byte) {
 		case m.Log != old.Log:
 			s.oracle.fail("manifest of log %v replaced that of log %v", m.Log, old.Log)
 		case m.Version != old.Version+1 || m.Epoch < old.Epoch || m.Flushed < old.Flushed || m.TrimmedBelow < old.TrimmedBelow,
-			at(m).Less(at(old)), m.NextSegment < old.NextSegment, m.LastMs < old.LastMs:
+			at(m).Less(at(old)), m.NextSegment < old.NextSegment, m.LastMs < old.LastMs, m.CompactorEpoch < old.CompactorEpoch:
 			s.oracle.fail("manifest goes back: version %d epoch %d flushed %d trimmed %d replay %v, after version %d epoch %d flushed %d trimmed %d replay %v",
 				m.Version, m.Epoch, m.Flushed, m.TrimmedBelow, at(m), old.Version, old.Epoch, old.Flushed, old.TrimmedBelow, at(old))
 		}
 	}
+	s.thereAll(m)
 	if s.manifest == nil || m.Epoch > s.manifest.Epoch {
 		s.epochs = append(s.epochs, simEpoch{epoch: m.Epoch, dir: m.Dir, at: s.oracle.tick()})
 	}
 	s.manifest = m
+}
+
+// thereAll fails where a manifest names what is not there, or is there no more.
+func (s *simStore) thereAll(m *segment.Manifest) {
+	for i := range m.Segments {
+		for _, t := range m.Segments[i].Tables {
+			if _, err := s.Mem.GetRange(context.Background(), t.Name(), 0, 1); err != nil {
+				s.oracle.fail("manifest version %d names %s: %v", m.Version, t.Name(), err)
+			}
+		}
+	}
 }
 
 // deletable fails where a delete takes what the log needs: the manifest, a

@@ -132,6 +132,7 @@ func (c simCounts) mustHave(t *testing.T) {
 	for _, k := range []string{
 		"acked applied", "acked local", "acked remote", "append pending", "crash", "crash in open", "fenced", "stall", "outage",
 		"shipped data", "shipped tables", "adopted tables", "segment sealed", "merged", "dropped", "deleted", "local replayed", "lost", "reader opened",
+		"compactor opened", "compactor fenced", "merged elsewhere", "deleted elsewhere",
 	} {
 		if c[k] == 0 {
 			t.Errorf("no schedule had %q; the simulation has lost its reach: %v", k, c)

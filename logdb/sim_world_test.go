@@ -29,6 +29,9 @@ type simProfile struct {
 	memtable, bytes             int64
 	ahead                       uint64 // of limits; 0 is the product's
 	retention                   Retention
+
+	compactors bool // in processes of their own
+	external   bool // writers leave merging to them
 }
 
 func newSimProfile(rng *rand.Rand) simProfile {
@@ -92,6 +95,7 @@ type simWorld struct {
 func newSimWorld(c simConfig) *simWorld {
 	w := &simWorld{c: c, rng: rand.New(rand.NewPCG(c.seed, 1)), oracle: newSimOracle(), tally: simCounts{}, started: time.Now()}
 	w.profile = newSimProfile(w.rng)
+	w.profile.compactors, w.profile.external = c.seed%3 != 0, c.seed%3 == 1
 	w.ctx, w.cancel = context.WithCancel(context.Background())
 	w.oracle.trace = w.tracef
 	w.store = newSimStore(w.oracle)
@@ -131,7 +135,7 @@ func (w *simWorld) writerOptions(rng *rand.Rand) Options {
 		Segments: SegmentOptions{
 			Interval: p.segment, Bytes: p.bytes, NoConsolidation: rng.IntN(3) == 0,
 		},
-		Retention: p.retention, ShipInterval: p.ship, FlushInterval: p.flush, CollectGrace: p.grace,
+		Retention: p.retention, ShipInterval: p.ship, FlushInterval: p.flush, CollectGrace: p.grace, ExternalCompactor: p.external,
 		Clock: func() time.Time { return time.Now().Add(skew) },
 		Events: EventListener{
 			Shipped: func(e Event) { n("shipped " + e.Name) },

@@ -29,6 +29,7 @@ func (f *walFlag) Type() string       { return "dir" }
 func (a *app) writerFlags(cmd *cobra.Command) {
 	cmd.Flags().Var(&a.wal, "wal", "`directory` of the local write-ahead log; empty: none, every record waits for the bucket (default: for a file bucket the directory \"wal\" beside it, else none)")
 	cmd.Flags().BoolVar(&a.takeover, "takeover", false, "write even if the last writer, elsewhere, may be alive: it is shut out")
+	cmd.Flags().BoolVar(&a.external, "external-compactor", false, "leave the merging of tables to \"logdb compact\"")
 }
 
 func (a *app) bucket(ctx context.Context) (objstore.Bucket, error) {
@@ -72,7 +73,7 @@ func (a *app) write(ctx context.Context, f func(*logdb.LogDb) error) error {
 		return err
 	}
 	d, err := logdb.Open(ctx, b, logdb.Options{
-		WALDir: a.walDir(), Polite: !a.takeover, Logger: a.logger(), Limits: logdb.Limits{ValueBytes: maxValueBytes, BatchBytes: maxBatchBytes},
+		WALDir: a.walDir(), Polite: !a.takeover, Logger: a.logger(), ExternalCompactor: a.external, Limits: logdb.Limits{ValueBytes: maxValueBytes, BatchBytes: maxBatchBytes},
 	})
 	var busy *logdb.BusyError
 	switch {

@@ -25,6 +25,7 @@ type app struct {
 	bucketURL string
 	wal       walFlag
 	takeover  bool
+	external  bool // another process merges
 	output    string
 	verbose   bool
 	started   bool // flags and arguments were understood
@@ -83,7 +84,7 @@ beside it, with nothing but the bucket.`,
 		group string
 		cmd   *cobra.Command
 	}{
-		{"write", a.loadCommand()}, {"write", a.appendCommand()}, {"write", a.sealCommand()},
+		{"write", a.loadCommand()}, {"write", a.appendCommand()}, {"write", a.sealCommand()}, {"write", a.compactCommand()},
 		{"read", a.scanCommand()}, {"read", a.tailCommand()}, {"read", a.keysCommand()}, {"read", a.countCommand()}, {"read", a.segmentsCommand()},
 		{"doubt", a.inspectCommand()}, {"doubt", a.checkCommand()}, {"doubt", a.dumpCommand()}, {"doubt", a.walCommand()}, {"doubt", a.doctorCommand()}, {"doubt", a.benchCommand()},
 		{"", a.versionCommand()},

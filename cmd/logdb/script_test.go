@@ -114,6 +114,9 @@ var masks = []struct {
 	{regexp.MustCompile(`[0-9a-f]{32}`), "ID"},
 	{regexp.MustCompile(`(?m)^( +3 .* |\{"file":")0000000003-\d+\.wal.*\n`), ""}, // which of them are trimmed is a matter of time
 	{regexp.MustCompile(`in [\d.]+ s: \d+ records/s, [\d.]+ k?M?B/s`), "in SECONDS: RATE"},
+	{regexp.MustCompile(`merged into [\d.]+ k?M?B in [\d.]+ s`), "merged into BYTES in SECONDS"},
+	{regexp.MustCompile(`replaced, [\d.]+ k?M?B written`), "replaced, BYTES written"},
+	{regexp.MustCompile(` +\d+  (may hold|rules out)`), "        BYTES  $1"},
 	{regexp.MustCompile(`"seconds":[\d.e-]+`), `"seconds":SECONDS`},
 	{regexp.MustCompile(`host [^,]+, pid \d+`), "host HOST, pid PID"},
 	{regexp.MustCompile(`\d+ objects?, [\d.]+ k?M?B: `), "OBJECTS: "},
