@@ -108,6 +108,13 @@ func (d *LogDb) settle() error {
 	if err == nil {
 		err = d.flushed.wait(ctx, end)
 	}
+	for err == nil && len(d.state.generations()) > 0 { // a seal alone moves no watermark
+		select {
+		case <-d.freed:
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+	}
 	if err == nil {
 		err = d.farewell(ctx, next)
 	} else if d.stop.Err() == nil {
