@@ -116,17 +116,18 @@ func (t *maintainer) reclaim(ctx context.Context, seen uint64) (bool, time.Durat
 	return true, 0, nil
 }
 
-// flushWait bounds what a merge's read waits for flushes, so that a writer
-// that is busy for hours merges slowly and not never.
-const flushWait = time.Second
+// busyRate is what a merge reads a second, in bytes, while memtables wait for
+// their flush: a writer that is busy for hours merges slowly and not never, and
+// its retention waits for no long merge.
+const busyRate = 16 << 20
 
 // yieldToFlush holds a merge back while memtables wait for their flush: ingest
 // comes first.
-func (d *LogDb) yieldToFlush(ctx context.Context, _ int64) error {
+func (d *LogDb) yieldToFlush(ctx context.Context, bytes int64) error {
 	if len(d.state.generations()) < 3 {
 		return nil
 	}
-	wait, cancel := context.WithTimeout(ctx, flushWait)
+	wait, cancel := context.WithTimeout(ctx, time.Duration(bytes)*time.Second/busyRate)
 	defer cancel()
 	for len(d.state.generations()) >= 3 {
 		if err := d.flushed.wait(wait, d.flushed.get()+1); err != nil {
