@@ -76,7 +76,6 @@ func OpenCompactor(ctx context.Context, b objstore.Bucket, o CompactorOptions) (
 	if err := op.claimCompaction(ctx); err != nil {
 		return nil, fmt.Errorf("logdb: open compactor: %w", err)
 	}
-	o.hooks.at("compact: claimed")
 	c.start(meter, op.current, op.etag)
 	return c, nil
 }

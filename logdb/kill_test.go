@@ -20,6 +20,7 @@ var killSteps = []string{
 	"compact: uploaded", "compact: named", "expire", "open: locked", "append: logged#50", "open: noted", "append: applied#20",
 	"append: synced#10", "ship: encoded#7", "flush: built#2", "flush: trimmed#2", "seal: applied#2", "open: replayed",
 	"compact: merged", "open: limited", "expire: due", "collect#2", "collect: deleted", "close: limited",
+	"compact: put#2", "sweep: judged",
 }
 
 // killAppends bounds a child's life.
