@@ -48,6 +48,7 @@ type CompactorOptions struct {
 // have been due for 15 minutes and nobody did them.
 type Compactor struct {
 	opts      CompactorOptions
+	pulse     *pulse
 	up        *upkeep
 	merger    *merger
 	collector *collector
@@ -63,14 +64,14 @@ func OpenCompactor(ctx context.Context, b objstore.Bucket, o CompactorOptions) (
 	if err != nil {
 		return nil, err
 	}
-	c := &Compactor{opts: o}
+	c := &Compactor{opts: o, pulse: newPulse()}
 	meter := objstore.NewMeter(b)
 	op := &opening{opts: Options{hooks: o.hooks}, bucket: meter, retry: func(what string) *retry {
 		r := c.retry(what)
 		r.deniedIsFinal = true
 		return r
 	}}
-	if err := op.few(ctx, "probe", func() error { return objstore.Probe(ctx, meter) }); err != nil {
+	if err := op.few(ctx, "probe", func(ctx context.Context) error { return objstore.Probe(ctx, meter) }); err != nil {
 		return nil, fmt.Errorf("logdb: probe bucket: %w", err)
 	}
 	if err := op.claimCompaction(ctx); err != nil {
@@ -108,7 +109,7 @@ func (o CompactorOptions) withDefaults() (CompactorOptions, error) {
 func (o *opening) claimCompaction(ctx context.Context) error {
 	for {
 		var got objstore.Object
-		err := o.few(ctx, segment.ManifestName, func() (err error) {
+		err := o.few(ctx, segment.ManifestName, func(ctx context.Context) (err error) {
 			got, err = o.bucket.Get(ctx, segment.ManifestName)
 			return err
 		})
@@ -179,6 +180,7 @@ func (c *Compactor) retry(what string) *retry {
 		c.opts.Logger.Info("logdb: request failed, will repeat", "what", what, "object", object, "err", err, "wait", wait)
 		c.opts.Events.emit(c.opts.Events.Retried, Event{Name: what, Object: object, Duration: wait, Err: err})
 	})
+	r.pulse = c.pulse
 	c.opts.hooks.calm(r)
 	return r
 }

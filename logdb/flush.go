@@ -166,7 +166,7 @@ func putTable(ctx context.Context, b objstore.Bucket, cache *segment.Cache, log 
 			return nil
 		}
 		if errors.Is(err, objstore.ErrPrecondition) {
-			r, err := cache.Open(ctx, patientReader{b}, log, t) // compares log, table id and nonce
+			r, err := cache.Open(ctx, patientReader{b, retry.again}, log, t) // compares log, table id and nonce
 			if err == nil {
 				return r.Close()
 			}

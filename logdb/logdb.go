@@ -22,6 +22,7 @@ import (
 type LogDb struct {
 	opts   Options
 	bucket *objstore.Meter
+	pulse  *pulse
 	dir    *wal.Dir // nil when diskless
 	logID  objstore.ID
 	epoch  uint64
@@ -81,7 +82,7 @@ func Open(ctx context.Context, b objstore.Bucket, o Options) (*LogDb, error) {
 	if o.hooks.grace > 0 {
 		o.CollectGrace = o.hooks.grace
 	}
-	d := &LogDb{opts: o, bucket: objstore.NewMeter(b)}
+	d := &LogDb{opts: o, bucket: objstore.NewMeter(b), pulse: newPulse()}
 	op := &opening{opts: o, bucket: d.bucket, retry: func(what string) *retry {
 		r := d.retry(what)
 		r.deniedIsFinal = true
@@ -107,7 +108,7 @@ func (o *opening) run(ctx context.Context) (err error) {
 		return err
 	}
 	o.opts.hooks.at("open: locked")
-	if err := o.few(ctx, "probe", func() error { return objstore.Probe(ctx, o.bucket) }); err != nil {
+	if err := o.few(ctx, "probe", func(ctx context.Context) error { return objstore.Probe(ctx, o.bucket) }); err != nil {
 		return fmt.Errorf("logdb: probe bucket: %w", err)
 	}
 	if err := o.claim(ctx); err != nil {
@@ -196,7 +197,7 @@ func (d *LogDb) start(ctx context.Context, op *opening) error {
 	d.stop, d.cancel = context.WithCancelCause(context.Background())
 	d.freed = make(chan struct{}, 1)
 	d.queue, d.room = newQueue(), newRoom(d.stop, d.opts.Memory)
-	d.store = &view.Store{Log: d.logID, Source: patientReader{d.bucket}, Cache: segment.NewCache(d.opts.Memory.Cache, d.opts.Memory.Cache/4)}
+	d.store = &view.Store{Log: d.logID, Source: patientReader{d.bucket, d.readRetry}, Cache: segment.NewCache(d.opts.Memory.Cache, d.opts.Memory.Cache/4)}
 	d.state.store, d.state.publish = d.store, d.view.Store
 	d.keeper = newKeeper(d.bucket, op.current, op.etag, d.retry)
 	d.keeper.holds = d.holds
@@ -307,9 +308,13 @@ func (d *LogDb) retry(what string) *retry {
 		d.opts.Logger.Info("logdb: request failed, will repeat", "what", what, "object", object, "err", err, "wait", wait)
 		d.opts.Events.emit(d.opts.Events.Retried, Event{Name: what, Object: object, Duration: wait, Err: err})
 	})
+	r.pulse = d.pulse
 	d.opts.hooks.calm(r)
 	return r
 }
+
+// readRetry is the repetition of a read of a table.
+func (d *LogDb) readRetry() *retry { return d.retry("read") }
 
 // control runs f in the commit goroutine, after what was appended before. It
 // does not wait; the channel gets f's error, which is final for the log.

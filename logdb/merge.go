@@ -49,7 +49,7 @@ const mergeCache = 16 << 20
 func newMerger(u *upkeep, c *collector, epoch uint64, pace func(context.Context, int64) error) *merger {
 	return &merger{
 		upkeep: u, collector: c, epoch: epoch,
-		store: &view.Store{Log: u.log, Source: pacedReader{patientReader{u.bucket}, pace}, Cache: segment.NewCache(mergeCache, mergeCache)},
+		store: &view.Store{Log: u.log, Source: pacedReader{patientReader{u.bucket, func() *retry { return u.retry("compact") }}, pace}, Cache: segment.NewCache(mergeCache, mergeCache)},
 	}
 }
 

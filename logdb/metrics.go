@@ -18,6 +18,12 @@ type Metrics struct {
 	// ends with a get/not_found.
 	RequestErrors map[string]uint64
 
+	// Retries by operation: open, fence, manifest, ship, flush, compact, collect
+	// and read; of a reader refresh and read. All share one budget: while the
+	// store fails, about 4 a second and one for every ten requests that it
+	// answers.
+	Retries map[string]uint64
+
 	Cache CacheMetrics
 
 	// Exclusive sequences: everything below is applied, local, remote, in
@@ -36,22 +42,22 @@ type CacheMetrics struct {
 
 // Metrics returns the counters so far. Requests under way may be counted in part.
 func (d *LogDb) Metrics() Metrics {
-	m := newMetrics(d.bucket.Counts(), d.store.Cache.Stats())
+	m := newMetrics(d.bucket.Counts(), d.pulse, d.store.Cache.Stats())
 	m.Applied, m.Local, m.Remote, m.Flushed = d.applied.get(), d.local.get(), d.remote.get(), d.flushed.get()
 	return m
 }
 
 // Metrics returns the counters so far. Requests under way may be counted in part.
 func (r *LogDbReader) Metrics() Metrics {
-	m := newMetrics(r.bucket.Counts(), r.store.Cache.Stats())
+	m := newMetrics(r.bucket.Counts(), r.pulse, r.store.Cache.Stats())
 	s := r.snapshot.Load()
 	m.Applied, m.Local, m.Remote, m.Flushed = s.frontier, s.frontier, s.frontier, s.flushed
 	return m
 }
 
-func newMetrics(c objstore.Counts, s segment.CacheStats) Metrics {
+func newMetrics(c objstore.Counts, p *pulse, s segment.CacheStats) Metrics {
 	return Metrics{
-		Requests: c.Requests, RequestBytes: c.Bytes, RequestErrors: c.Errors,
+		Requests: c.Requests, RequestBytes: c.Bytes, RequestErrors: c.Errors, Retries: p.counts(),
 		Cache: CacheMetrics{
 			DataBytes: s.DataBytes, DataBudget: s.DataBudget, DataHits: s.DataHits, DataMisses: s.DataMisses,
 			MetaBytes: s.MetaBytes, MetaBudget: s.MetaBudget, MetaHits: s.Hits, MetaMisses: s.Loads, Tables: s.Tables,

@@ -37,11 +37,11 @@ type opening struct {
 const openTries = 4
 
 // few repeats f a few times, unless its error is an answer.
-func (o *opening) few(ctx context.Context, object string, f func() error) error {
+func (o *opening) few(ctx context.Context, object string, f func(context.Context) error) error {
 	retry := o.retry("open")
 	retry.tries = openTries
 	for {
-		err := f()
+		err := retry.attempt(ctx, 0, f)
 		for _, answer := range []error{nil, objstore.ErrNotFound, objstore.ErrUnsafe, objstore.ErrCorrupt} {
 			if errors.Is(err, answer) {
 				return err
@@ -58,7 +58,7 @@ func (o *opening) few(ctx context.Context, object string, f func() error) error 
 // made into a log: the manifest may have been lost.
 func (o *opening) readOrCreate(ctx context.Context) (*segment.Manifest, string, error) {
 	var got objstore.Object
-	err := o.few(ctx, segment.ManifestName, func() (err error) {
+	err := o.few(ctx, segment.ManifestName, func(ctx context.Context) (err error) {
 		got, err = o.bucket.Get(ctx, segment.ManifestName)
 		return err
 	})

@@ -38,6 +38,7 @@ type ReaderOptions struct {
 type LogDbReader struct {
 	opts      ReaderOptions
 	bucket    *objstore.ReaderMeter
+	pulse     *pulse
 	store     *view.Store
 	followers *followers
 	refresher *refresher
@@ -77,9 +78,9 @@ func OpenReader(ctx context.Context, b objstore.Reader, o ReaderOptions) (*LogDb
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}
-	r := &LogDbReader{opts: o, bucket: objstore.NewReaderMeter(b), followers: newFollowers()}
+	r := &LogDbReader{opts: o, bucket: objstore.NewReaderMeter(b), pulse: newPulse(), followers: newFollowers()}
 	r.stop, r.cancel = context.WithCancelCause(context.Background())
-	r.store = &view.Store{Source: patientReader{r.bucket}, Cache: segment.NewCache(o.Cache, o.Cache/4)}
+	r.store = &view.Store{Source: patientReader{r.bucket, func() *retry { return r.retry("read") }}, Cache: segment.NewCache(o.Cache, o.Cache/4)}
 	r.refresher = &refresher{reader: r, asked: make(chan ask)}
 	if err := r.refresher.refresh(ctx, true); err != nil {
 		r.cancel(ErrClosed)

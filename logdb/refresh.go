@@ -73,14 +73,21 @@ func (r *refresher) run() {
 }
 
 func (r *refresher) retry() *retry {
-	o := &r.reader.opts
-	retry := newRetry("refresh", func(what, object string, err error, wait time.Duration) {
-		o.Events.emit(o.Events.Retried, Event{Name: what, Object: object, Duration: wait, Err: err})
-	})
+	retry := r.reader.retry("refresh")
 	retry.deniedIsFinal = true
 	if r.manifest == nil { // opening
 		retry.tries = openTries
 	}
+	return retry
+}
+
+// retry starts the repetition of one operation, told to the reader's listener.
+func (r *LogDbReader) retry(what string) *retry {
+	o := &r.opts
+	retry := newRetry(what, func(what, object string, err error, wait time.Duration) {
+		o.Events.emit(o.Events.Retried, Event{Name: what, Object: object, Duration: wait, Err: err})
+	})
+	retry.pulse = r.pulse
 	o.hooks.calm(retry)
 	return retry
 }

@@ -19,7 +19,8 @@ type retry struct {
 	what   string
 	delay  *backoff.ExponentialBackOff
 	told   func(what, object string, err error, wait time.Duration)
-	pauses int // attempts that failed
+	pulse  *pulse // of the log; nil: a retry on its own
+	pauses int    // attempts that failed
 	// tries ends the repetition after that many: where somebody waits who may
 	// have given a wrong address. 0 is without end.
 	tries int
@@ -31,6 +32,8 @@ type retry struct {
 const (
 	retryFirst   = 50 * time.Millisecond
 	retryLongest = 5 * time.Second
+	// retryAfterMost is the longest that a store is obeyed when it asks to wait.
+	retryAfterMost = time.Minute
 	// attemptTime and attemptRate bound one attempt: a store that accepts and
 	// never answers must not hold a name for ever.
 	attemptTime = 30 * time.Second
@@ -47,26 +50,42 @@ func newRetry(what string, told func(what, object string, err error, wait time.D
 // attempt runs f with the time that one request of that many bytes may take.
 func (r *retry) attempt(ctx context.Context, bytes int, f func(context.Context) error) error {
 	limit := attemptTime + time.Duration(bytes/attemptRate)*time.Second
-	ctx, cancel := context.WithTimeout(ctx, limit)
+	one, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	return f(ctx)
+	begun := time.Now()
+	err := f(one)
+	r.pulse.attempted(ctx, begun, err)
+	return err
 }
 
-// patientReader gives each read of a table the time of one attempt: a store
-// that accepts and never answers must not hold a flush or a merge for ever.
-type patientReader struct{ objstore.Reader }
+// patientReader gives each read of a table the time of one attempt, and reads
+// again for as long as its caller waits: a store that accepts and never answers
+// must hold up neither a flush nor somebody who reads.
+type patientReader struct {
+	objstore.Reader
+	retry func() *retry
+}
 
 func (p patientReader) GetRange(ctx context.Context, name string, off, n int64) (data []byte, err error) {
-	err = (&retry{}).attempt(ctx, int(n), func(ctx context.Context) (err error) {
-		data, err = p.Reader.GetRange(ctx, name, off, n)
-		return err
-	})
-	return data, err
+	retry := p.retry()
+	for {
+		err = retry.attempt(ctx, int(n), func(ctx context.Context) (err error) {
+			data, err = p.Reader.GetRange(ctx, name, off, n)
+			return err
+		})
+		if !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
+			return data, err
+		}
+		if err := retry.pause(ctx, name, err); err != nil {
+			return nil, err
+		}
+	}
 }
 
 // again returns a retry of the same kind for another operation.
 func (r *retry) again() *retry {
 	n := newRetry(r.what, r.told)
+	n.pulse = r.pulse
 	n.deniedIsFinal = r.deniedIsFinal
 	n.delay.RandomizationFactor = r.delay.RandomizationFactor
 	return n
@@ -82,7 +101,7 @@ func (r *retry) pause(ctx context.Context, object string, err error) error {
 		return err
 	}
 	r.pauses++
-	wait := r.delay.NextBackOff()
+	wait := r.wait(err)
 	if r.told != nil {
 		r.told(r.what, object, err, wait)
 	}
@@ -94,6 +113,17 @@ func (r *retry) pause(ctx context.Context, object string, err error) error {
 	case <-timer.C:
 		return nil
 	}
+}
+
+// wait returns how long the next attempt is put off: by a delay that grows and
+// has jitter, by what the store has asked for, and by the budget of the log.
+func (r *retry) wait(err error) time.Duration {
+	wait := r.delay.NextBackOff()
+	var busy *objstore.RetryAfterError
+	if errors.As(err, &busy) {
+		wait += min(max(busy.After, 0), retryAfterMost)
+	}
+	return max(wait, r.pulse.retry(r.what))
 }
 
 // gaveUp says what ended the repetition, and what it was that failed.

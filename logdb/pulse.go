@@ -1,0 +1,130 @@
+package logdb
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"maps"
+	"sync"
+	"time"
+
+	"github.com/logdb-go/logdb/objstore"
+)
+
+// pulse is what all operations of one log share about its store: how many
+// retries they may make together, how many they made, and how long the store
+// has not answered.
+//
+// The budget is a bucket of tokens. A retry takes one; an answered request adds
+// retryRatio of one, time adds retryFloor a second, and retryBurst is the most
+// it holds. A retry that finds none is not refused, it waits until its token is
+// there: twenty operations that repeat for ever ask a sick store no more often
+// than a few times a second.
+type pulse struct {
+	mu struct {
+		sync.Mutex
+		tokens  float64 // below 0 while retries wait for theirs
+		filled  time.Time
+		retries map[string]uint64
+
+		answered  time.Time // when the store last did
+		begun     time.Time // of what failed first since then; zero: nothing did
+		failed    time.Time // when the newest failure was known
+		err       error     // of it
+		recovered time.Time // when the last outage ended
+	}
+}
+
+const (
+	retryRatio = 0.1
+	retryFloor = 4.0
+	retryBurst = 20.0
+)
+
+func newPulse() *pulse {
+	p := &pulse{}
+	p.mu.tokens, p.mu.filled = retryBurst, time.Now()
+	p.mu.retries = map[string]uint64{}
+	return p
+}
+
+// retry counts a retry and returns how long it waits for its token.
+func (p *pulse) retry(what string) time.Duration {
+	if p == nil {
+		return 0
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.mu.retries[what]++
+	now := time.Now()
+	p.mu.tokens = min(p.mu.tokens+retryFloor*now.Sub(p.mu.filled).Seconds(), retryBurst) - 1
+	p.mu.filled = now
+	return time.Duration(max(-p.mu.tokens, 0) / retryFloor * float64(time.Second))
+}
+
+// counts returns the retries so far, by what was repeated.
+func (p *pulse) counts() map[string]uint64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return maps.Clone(p.mu.retries)
+}
+
+// attempted takes in how one attempt ended that its caller's ctx allowed.
+func (p *pulse) attempted(ctx context.Context, begun time.Time, err error) {
+	if p == nil {
+		return
+	}
+	answer := isAnswer(err)
+	if !answer && ctx.Err() != nil {
+		return // the caller gave up: that tells nothing about the store
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	if answer {
+		if p.outage(now) {
+			p.mu.recovered = now
+		}
+		p.mu.answered, p.mu.begun, p.mu.err = now, time.Time{}, nil
+		p.mu.tokens = min(p.mu.tokens+retryRatio, retryBurst)
+		return
+	}
+	if p.mu.begun.IsZero() || p.forgotten(now) {
+		p.mu.begun = begun
+		if begun.Before(p.mu.answered) { // a slow one, while others were answered
+			p.mu.begun = p.mu.answered
+		}
+	}
+	p.mu.failed, p.mu.err = now, err
+}
+
+const (
+	// unreachableAfter is how long a store fails without an answer in between
+	// before it counts as unreachable.
+	unreachableAfter = 10 * time.Second
+	// evidenceAge is how long a failure says something about the store. Whoever
+	// must repeat has repeated by then; a failure that nobody repeats is over.
+	evidenceAge = retryAfterMost + attemptTime + 30*time.Second
+)
+
+// outage reports whether the store has failed for long enough, up to now.
+// Called with the lock held.
+func (p *pulse) outage(now time.Time) bool {
+	return !p.mu.begun.IsZero() && !p.forgotten(now) && now.Sub(p.mu.begun) >= unreachableAfter
+}
+
+func (p *pulse) forgotten(now time.Time) bool { return now.Sub(p.mu.failed) > evidenceAge }
+
+// isAnswer reports whether the store has answered what was asked of it.
+func isAnswer(err error) bool {
+	for _, answer := range []error{
+		nil, objstore.ErrNotFound, objstore.ErrPrecondition, objstore.ErrNotModified, objstore.ErrUnsafe,
+		objstore.ErrCorrupt, io.ErrUnexpectedEOF, fs.ErrInvalid,
+	} {
+		if errors.Is(err, answer) {
+			return true
+		}
+	}
+	return false
+}
