@@ -29,6 +29,7 @@ var arrows = map[string][]string{
 	"logdb/server":       {"logdb/server/logpb", "logdb"},
 	"logdb/server/logpb": nil,
 	"cmd/logdb":          {"logdb", "logdb/doctor", "logdb/bench", "objstore"},
+	"cmd/jetbench":       {"logdb", "logdb/bench"}, // a module of its own
 }
 
 // vendors may be imported by one package each, so that they can be replaced in
@@ -41,6 +42,8 @@ var vendors = map[string][]string{
 	"github.com/klauspost/compress/":      {"wal", "segment", "cmd/logdb"},
 	"github.com/spf13/cobra":              {"cmd/logdb"},
 	"github.com/schollz/progressbar/":     {"cmd/logdb"},
+	"github.com/HdrHistogram/":            {"logdb/bench"},
+	"github.com/nats-io/":                 {"cmd/jetbench"},
 	"github.com/cenkalti/backoff/":        {"logdb"},
 	"google.golang.org/protobuf/encoding": {"segment", "logdb/bench", "logdb/server"},
 	"github.com/prometheus/":              {"wal", "logdb/server"},

@@ -95,16 +95,19 @@ func Goals(quick bool) []Row {
 	for i := range rows {
 		for j := range rows[i].Cases {
 			c := &rows[i].Cases[j]
-			c.Args = append(slices.Clone(c.Args), quickArgs(c.Args)...)
+			c.Args = append(slices.Clone(c.Args), quickArgs(c.Args, c.Jet)...)
 		}
 	}
 	return rows
 }
 
 // quickArgs make a case small; of a flag that is given twice the last counts.
-func quickArgs(of []string) []string {
+func quickArgs(of []string, jet bool) []string {
 	switch of[0] {
 	case "ingest":
+		if jet {
+			return args("--duration 300ms")
+		}
 		return args("--duration 300ms --memtable 4MiB")
 	case "followers":
 		return args("--keys 1000 --followers 500 --mb-per-second 0.2 --prefill 3 --poll 100ms --offline-for 200ms --warm-up 200ms --measure 500ms")

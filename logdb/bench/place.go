@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"os/exec"
 	"path"
@@ -126,13 +127,17 @@ type site struct {
 // site makes a directory and a part of the bucket for one run.
 func (p *Place) site(ctx context.Context) (*site, error) {
 	dir, err := os.MkdirTemp(p.Scratch, "logdb-bench-")
+	if err == nil {
+		dir, err = filepath.Abs(dir)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("bench: %w", err)
 	}
 	s := &site{Place: p, dir: dir, url: p.Bucket}
 	s.clean = append(s.clean, func() error { return os.RemoveAll(dir) })
 	if s.url == "" {
-		s.url = "file://" + filepath.ToSlash(filepath.Join(dir, "bucket"))
+		u := url.URL{Scheme: "file", Path: filepath.ToSlash(filepath.Join(dir, "bucket"))}
+		s.url = u.String()
 	} else if s.url != "mem:" {
 		s.prefix = fmt.Sprintf("bench-%d-%d", time.Now().UnixNano(), os.Getpid())
 	}

@@ -21,8 +21,8 @@ const (
 	answerLimit = 256 << 20 // bytes of one answer
 )
 
-// server is a log behind the HTTP API. It is asked to wait for durability where logdb.Remote is asked for; weaker levels
-// get its answer without that.
+// server is a log behind the HTTP API. The level of an append goes into the address for servers that know levels, and
+// logdb.Remote into the message, too, where all servers look for it.
 type server struct {
 	client *http.Client
 	base   string
@@ -46,7 +46,7 @@ func (s *server) Append(ctx context.Context, records []logdb.Record, level logdb
 	if err != nil {
 		return err
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.base+"/api/v1/log/append", bytes.NewReader(body))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.base+"/api/v1/log/append?ack="+level.String(), bytes.NewReader(body))
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"encoding/json"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/logdb-go/logdb/logdb/bench"
+)
+
+// One command runs rows of the goals, each run in a process of its own, and another makes a page of what they left.
+func TestBenchGoalsAndReport(t *testing.T) {
+	t.Chdir(t.TempDir())
+	goals := []string{"bench", "goals", "--quick", "--runs", "1", "--results", "results", "--scratch", ".", "--row", "scan-cold", "--row", "followers-process", "--row", "writer-open"}
+	p := start(t, goals...)
+	out, _ := io.ReadAll(p.stdout)
+	p.exit()
+	if code := p.cmd.ProcessState.ExitCode(); code != exitOK {
+		t.Fatalf("exit %d: %s", code, p.stderr.String())
+	}
+	for _, want := range []string{"scan-cold: ", "met, want cold_scan_gets_max <= 2", "followers-process: ", "writer_open_after_kill_requests, LogDb"} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("the summary lacks %q:\n%s", want, out)
+		}
+	}
+	report := start(t, "bench", "report", "results")
+	report.want(exitOK, "")
+	page, err := os.ReadFile("BENCHMARKS.md")
+	must(t, err)
+	if !strings.Contains(string(page), "These runs were small") || !strings.Contains(string(page), "(results/followers-process.svg)") {
+		t.Errorf("the page is:\n%s", page)
+	}
+	left, err := filepath.Glob("logdb-bench-*")
+	must(t, err)
+	if len(left) > 0 {
+		t.Errorf("runs left %v", left)
+	}
+}
+
+// A run prints one object, keeps a copy, and leaves nothing in the bucket.
+func TestBenchPrintsOneObject(t *testing.T) {
+	t.Chdir(t.TempDir())
+	p := start(t, "bench", "verify", "--records", "500", "--keys", "10", "--bucket", "file:b", "--results", "kept", "-o", "json")
+	out, _ := io.ReadAll(p.stdout)
+	p.want(exitOK, "")
+	r := bench.Result{}
+	must(t, json.Unmarshal(out, &r))
+	if r.Benchmark != "verify" || r.Bucket != "file" || r.Metrics["read_records"] != 500 {
+		t.Errorf("result is %+v", r)
+	}
+	kept, err := filepath.Glob("kept/verify-*.json")
+	must(t, err)
+	if len(kept) != 1 {
+		t.Errorf("kept %v, want one result", kept)
+	}
+	must(t, filepath.WalkDir("b", func(path string, d os.DirEntry, err error) error {
+		if err == nil && strings.Contains(path, "bench-") && !d.IsDir() {
+			t.Errorf("%s was left", path)
+		}
+		return err
+	}))
+	start(t, "bench", "ingest", "--acks", "soon").want(exitError, "acks")
+	start(t, "bench", "ingest", "--cache", "much").want(exitUsage, "size")
+}
