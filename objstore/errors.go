@@ -22,7 +22,8 @@ var (
 	// does not exist when the caller may not list the bucket.
 	ErrAccessDenied = errors.New("objstore: access denied")
 
-	// ErrUnsafe: Probe found a store that takes conditional writes and does not look at the condition.
+	// ErrUnsafe: Probe found a store that takes conditional writes and does not look at the condition, or does not
+	// show what it has acknowledged.
 	ErrUnsafe = errors.New("objstore: bucket ignores conditional writes")
 )
 

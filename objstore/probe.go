@@ -11,7 +11,7 @@ const probeCleanup = 10 * time.Second
 
 // Probe writes an object named probe- and a fresh ID, with conditions that hold and conditions that do not, and
 // deletes it again: about eight small requests, sent one after the other, for a writer that opens. It returns nil if
-// the store behaved, ErrUnsafe with a plain sentence if it took a write that it should have refused, and otherwise what
+// the store behaved, ErrUnsafe with a plain sentence if it took a write that it should have refused or hid one that it had acknowledged, and otherwise what
 // kept it from finding out. It cannot show that conditions are atomic under a race; the conformance suite of
 // objstoretest looks for that.
 func Probe(ctx context.Context, b Bucket) error {
@@ -79,6 +79,8 @@ func (p *prober) mustRead(body, etag string) {
 	}
 	o, err := p.bucket.Get(p.ctx, p.name)
 	switch {
+	case errors.Is(err, ErrNotFound):
+		p.err = fmt.Errorf("%w: the store does not show an object that it has just acknowledged: %w", ErrUnsafe, err)
 	case err != nil:
 		p.err = err
 	case string(o.Data) != body:
