@@ -242,14 +242,19 @@ func (o *opening) fence(ctx context.Context) error {
 		return nil // a new log: nobody wrote before us
 	}
 	h := wal.ObjectHeader{Kind: wal.Fence, Log: o.current.Log, Nonce: objstore.NewID(), Next: wal.Position{Epoch: o.epoch}}
+	retry := o.retry("fence")
 	for {
-		var err error
-		if at, err = walk(ctx, o.bucket, at, 1, o.retry("open"), o.recovered(h.Nonce)); err != nil {
-			if errors.Is(err, errOwnFence) {
-				return nil
-			}
+		next, err := walk(ctx, o.bucket, at, 1, o.retry("open"), o.recovered(h.Nonce))
+		if errors.Is(err, errOwnFence) {
+			return nil
+		}
+		if err == nil && next == h.At { // taken, and yet absent: a store that shows it later
+			err = retry.pause(ctx, wal.ObjectName(at.Epoch, at.Number), objstore.ErrPrecondition)
+		}
+		if err != nil {
 			return err
 		}
+		at = next
 		h.At, h.Start, h.End = at, o.end, o.end
 		h.ManifestVersion = o.current.Version
 		landed, err := o.putFence(ctx, h)
