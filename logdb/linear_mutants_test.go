@@ -2,7 +2,9 @@ package logdb
 
 import (
 	"flag"
+	"fmt"
 	"runtime"
+	"strings"
 	"testing"
 )
 
@@ -54,17 +56,19 @@ func TestLinearMutants(t *testing.T) {
 	}
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(*simProcs))
 	caught := map[string]bool{}
+	var table strings.Builder
 	for _, m := range linMutantList {
 		t.Run(m.invariant+"/"+m.String(), func(t *testing.T) {
-			from, within := m.seed, 60
+			from, within := m.seed, 300
 			if *linMutants {
-				from, within = uint64(*linFrom), 500
+				from, within = uint64(*linFrom), 1000
 			}
 			seeds, how := m.hunt(t, from, within)
 			if seeds == 0 {
 				t.Fatalf("not caught by %d histories from seed %d on", within, from)
 			}
 			caught[m.invariant] = true
+			fmt.Fprintf(&table, "| %s | %s | %d |\n", m.invariant, m, seeds)
 			t.Logf("caught by history %d, seed %d: %.200s", seeds, from+uint64(seeds)-1, how)
 		})
 	}
@@ -73,6 +77,7 @@ func TestLinearMutants(t *testing.T) {
 			t.Errorf("no mutant breaks the invariant %q", invariant)
 		}
 	}
+	t.Logf("\n| invariant | without the rule that | histories until caught |\n|---|---|---|\n%s", &table)
 }
 
 // hunt runs histories until one breaks the invariant, and returns how many

@@ -9,6 +9,38 @@ import (
 	"testing"
 )
 
+// The linearizability tests let clients work at the same time on one log,
+// through kills, restarts, takeovers and a store that breaks, and hold what
+// each of them was told against what a log may do. A history is judged twice:
+//
+//   - by Porcupine, key by key, against the model in linear_model_test.go: an
+//     append, a scan at Applied or Remote, a count, a watermark and an Open each
+//     take effect at one moment between call and answer, in an order that the
+//     rules of a log allow. Reads are compared as number of records and chained
+//     hash. No verdict in time is a failure. Where there is no such order, the
+//     failure names a picture of it, a page of HTML;
+//   - by the invariants in linear_global_test.go, over all keys and for readers
+//     of the bucket, which may be late and so are not linearizable: sequences
+//     are unique, also against frontiers that were shown; sequences and times
+//     follow real time; a key's log is a subsequence of the global order, in
+//     whole batches; a frontier is a prefix and never goes back, and what was
+//     Remote before a reader opened or looked is in what it shows; no
+//     watermark is ahead of a later scan, nor of the log as it ended; what was
+//     acknowledged at Remote survives everything, at Local every restart on the
+//     same directory; nothing called after the next writer had opened is
+//     acknowledged at Remote; what was refused is shown to nobody.
+//
+// There are two worlds for it. In memory (TestLinear), writers and readers are
+// real, time is that of a synctest bubble, and the faults, disks and sleeping
+// processes are those of the simulation; a history takes some 50 ms. On a
+// bucket of files or a real server (TestLinearProcesses, TestS3Linear), each
+// writer is a process that is killed with SIGKILL or stopped and continued,
+// and a proxy breaks requests, and sends what a dead process had sent.
+//
+//	go test ./logdb -run '^TestLinear$' -seed 123 -v                  one history, with its trace
+//	go test ./logdb -run '^TestLinear$' -linear.seeds 10000           more of them
+//	go test ./logdb -run TestLinearMutants -linear.mutants -v         what each missing rule takes until it is caught
+//	.ci/servers with minio go test ./logdb -run TestS3Linear -linear.histories 200 -timeout 1h -v
 var (
 	linSeeds = flag.Int("linear.seeds", 200, "linearizability: how many histories on the faulty bucket in memory")
 	linFrom  = flag.Int64("linear.from", 1, "linearizability: the first seed")
