@@ -52,6 +52,9 @@ func (b *body) decodeProto(in []byte) error {
 		if n < 0 {
 			return protowire.ParseError(n)
 		}
+		if number > protowire.MaxValidNumber {
+			return fmt.Errorf("field %d", number)
+		}
 		in = in[n:]
 		switch {
 		case number == 1 && kind == protowire.BytesType:
@@ -114,6 +117,9 @@ func (b *body) decodeRecord(in []byte) error {
 		number, kind, n := protowire.ConsumeTag(in)
 		if n < 0 {
 			return protowire.ParseError(n)
+		}
+		if number > protowire.MaxValidNumber {
+			return fmt.Errorf("field %d", number)
 		}
 		in = in[n:]
 		switch {

@@ -42,7 +42,7 @@ type countedBody struct {
 func (b *countedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if !b.s.bodies.TryAcquire(2 * int64(n)) { // the bytes, and the message made of them
-		return n, errors.New("too much is being received")
+		return 0, errors.New("too much is being received") // not n: a reader that has enough would not look at the error
 	}
 	b.held += 2 * int64(n)
 	return n, err
