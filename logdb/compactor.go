@@ -144,6 +144,7 @@ func (c *Compactor) start(b *objstore.Meter, m *segment.Manifest, etag string) {
 	c.collector = newCollector(c.up)
 	c.collector.juror = strangerJuror{c.up}
 	c.merger = newMerger(c.up, c.collector, c.epoch, c.pacer())
+	c.up.cache = c.merger.store.Cache
 	c.merger.keepSealed = c.opts.NoConsolidation
 	c.merger.newest = func() *segment.Manifest { return c.manifest }
 	c.merger.publish = func(m *segment.Manifest) { c.manifest = m }

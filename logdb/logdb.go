@@ -289,7 +289,7 @@ func (d *LogDb) holds(m *segment.Manifest) error {
 
 func (d *LogDb) upkeep() *upkeep {
 	return &upkeep{
-		bucket: d.bucket, log: d.logID, keeper: d.keeper, retry: d.retry, grace: d.opts.CollectGrace,
+		bucket: d.bucket, log: d.logID, cache: d.store.Cache, keeper: d.keeper, retry: d.retry, grace: d.opts.CollectGrace,
 		logger: d.opts.Logger, events: &d.opts.Events, hooks: &d.opts.hooks,
 	}
 }

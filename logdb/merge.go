@@ -18,6 +18,7 @@ import (
 type upkeep struct {
 	bucket *objstore.Meter
 	log    objstore.ID
+	cache  *segment.Cache
 	keeper *keeper
 	retry  func(what string) *retry
 	grace  time.Duration

@@ -85,7 +85,7 @@ func (c *collector) unnamed(ctx context.Context) ([]string, error) {
 	if took := time.Since(begun); took > manifestEvery+refreshBound { // names that the WAL held may have been collected
 		return nil, fmt.Errorf("logdb: manifest and WAL were read in %v, limit %v", took, manifestEvery+refreshBound)
 	}
-	s.compactors, s.oldest = m.CompactorEpoch, wal.Position{Epoch: m.OldestEpoch, Number: m.OldestNumber}
+	s.compactors, s.flushed, s.oldest = m.CompactorEpoch, m.Flushed, wal.Position{Epoch: m.OldestEpoch, Number: m.OldestNumber}
 	for i := range m.Segments {
 		addNames(s.named, m.Segments[i].Tables)
 	}
@@ -116,11 +116,13 @@ func (c *collector) unnamed(ctx context.Context) ([]string, error) {
 type sentence struct {
 	named               map[string]bool
 	writers, compactors uint64       // tables of epochs below are nobody's, unless named
+	flushed             uint64       // and of running epochs, if they hold nothing above it
 	oldest              wal.Position // WAL objects below it are
 }
 
 // dead judges one object of a LIST. Tables of the running epochs may be on
-// their way into the log; fences are never deleted.
+// their way into the log, unless what they hold is in it; fences are never
+// deleted.
 func (c *collector) dead(ctx context.Context, s *sentence, info objstore.Info) (bool, error) {
 	switch {
 	case s.named[info.Name]:
@@ -131,7 +133,13 @@ func (c *collector) dead(ctx context.Context, s *sentence, info objstore.Info) (
 		if id.Compacted {
 			epoch = s.compactors
 		}
-		return ok && (id.Epoch < epoch || c.hooks.without(orphanEpoch)), nil
+		switch {
+		case !ok:
+			return false, nil
+		case id.Epoch < epoch || c.hooks.without(orphanEpoch):
+			return true, nil
+		}
+		return c.flushedOnce(ctx, s, id, info)
 	case strings.HasPrefix(info.Name, collectorWAL):
 		epoch, number, ok := wal.ParseObjectName(info.Name)
 		at := wal.Position{Epoch: epoch, Number: number}
@@ -142,6 +150,24 @@ func (c *collector) dead(ctx context.Context, s *sentence, info objstore.Info) (
 		return !fence, err
 	}
 	return false, nil
+}
+
+// flushedOnce tells, of a table that nobody names and whose epoch runs, that it
+// was named once: what it holds lies below flushed. A flush begins at flushed, so
+// none can name it again; a merge took it out, in a process that did not live to
+// delete it. (Of a merge's own output nothing of the kind is known.)
+func (c *collector) flushedOnce(ctx context.Context, s *sentence, id segment.TableID, info objstore.Info) (bool, error) {
+	if id.Compacted {
+		return false, nil
+	}
+	_, end, err := c.cache.Sequences(ctx, patientReader{c.bucket}, c.log, info.Name, info.Size)
+	switch {
+	case errors.Is(err, objstore.ErrNotFound), errors.Is(err, objstore.ErrCorrupt), errors.Is(err, objstore.ErrUnsupported):
+		return false, nil // gone, or not to be understood: neither is deleted
+	case err != nil:
+		return false, err
+	}
+	return end <= s.flushed, nil
 }
 
 // isFence tells a fence from what may be deleted. A log has one for each time

@@ -31,6 +31,20 @@ type footer struct {
 // parseFooter looks at the end of tail, which are the last bytes of an object
 // of the given size.
 func parseFooter(tail []byte, size int64) (f footer, err error) {
+	if f, err = decodeFooter(tail); err != nil {
+		return f, err
+	}
+	lo := size - int64(len(tail))
+	for _, h := range []block.Handle{f.meta, f.index} {
+		if err := checkHandle(h, lo, size-footerBytes); err != nil {
+			return f, err
+		}
+	}
+	return f, nil
+}
+
+// decodeFooter reads the footer at the end of tail, wherever its blocks lie.
+func decodeFooter(tail []byte) (f footer, err error) {
 	if len(tail) < footerBytes {
 		return f, fmt.Errorf("tail: got %d bytes, want at least %d", len(tail), footerBytes)
 	}
@@ -53,12 +67,6 @@ func parseFooter(tail []byte, size int64) (f footer, err error) {
 	f.index, m = block.DecodeHandle(b[1+n : footerOffCRC])
 	if n == 0 || m == 0 {
 		return f, fmt.Errorf("footer: block handles end early")
-	}
-	lo := size - int64(len(tail))
-	for _, h := range []block.Handle{f.meta, f.index} {
-		if err := checkHandle(h, lo, size-footerBytes); err != nil {
-			return f, err
-		}
 	}
 	return f, nil
 }
