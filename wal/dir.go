@@ -48,7 +48,9 @@ type Dir struct {
 
 	mu struct {
 		sync.Mutex
-		files []*localFile // ascending by epoch, then number
+		files  []*localFile // ascending by epoch, then number
+		staged []*Staged    // ascending by epoch, then number
+		stages uint64       // the highest number that a staged file got
 	}
 }
 
@@ -96,9 +98,12 @@ func (d *Dir) load() error {
 		d.mu.files = append(d.mu.files, lf)
 	}
 	slices.SortFunc(d.mu.files, (*localFile).compare)
+	if err := d.loadStaged(names); err != nil {
+		return err
+	}
 	if !slices.Contains(names, stateName) {
-		if len(d.mu.files) > 0 {
-			return corrupt(d.fs.PathJoin(d.path, stateName), 0, "state is missing beside %d wal files", len(d.mu.files))
+		if n := len(d.mu.files) + len(d.mu.staged); n > 0 {
+			return corrupt(d.fs.PathJoin(d.path, stateName), 0, "state is missing beside %d wal files", n)
 		}
 		// A directory found here may be what a crash left of its own creation.
 		if err := syncDir(d.fs, d.fs.PathDir(d.path)); err != nil {
@@ -131,7 +136,7 @@ func (d *Dir) State() State { return *d.state.Load() }
 func (d *Dir) NoteEpoch(log objstore.ID, epoch uint64, nonce objstore.ID) error {
 	s := d.State()
 	if s.Log != log {
-		if s.Bound() || len(d.listFiles()) > 0 {
+		if s.Bound() || len(d.listFiles())+len(d.listStaged()) > 0 {
 			return &ForeignError{Dir: s.Log, Want: log}
 		}
 		s = State{}

@@ -150,6 +150,30 @@ func (d *dumper) slot() {
 	d.take(4, "crc32c of [0, 96)")
 }
 
+func (d *dumper) staged() {
+	d.take(8, "magic = %q", stageMagic)
+	d.u8("version")
+	d.take(7, "reserved")
+	d.take(16, "log id")
+	d.take(16, "directory id")
+	d.u64s("epoch", "number", "start", "end", "segment", "segment start", "opened", "frames")
+	seal, about, bodies := d.at, d.at+4, d.at+8
+	for _, name := range []string{"seal bytes", "about bytes", "bodies", "reserved"} {
+		d.u32(name)
+	}
+	size := func(at int) int { return int(binary.LittleEndian.Uint32(d.b[at:])) }
+	for range size(bodies) {
+		d.u64("body, size")
+		d.take(4, "crc32c of the body")
+	}
+	if size(seal) > 0 {
+		d.frame()
+	}
+	d.take(size(about), "about = %q", d.b[d.at:d.at+size(about)])
+	d.take(4, "header crc32c of [0, %d)", d.at)
+	d.take(len(d.b)-d.at, "bodies = %q", d.b[d.at:])
+}
+
 type golden struct {
 	name   string
 	frozen bool // the bytes depend on the compressor's version: decoded, never compared with what is built now
@@ -188,6 +212,10 @@ func goldens() []golden {
 		{"state-slot", false, func(*testing.T) []byte {
 			return slot{counter: 8, dir: objstore.ID{5}, State: State{Log: testLog, Epoch: 3, Nonce: objstore.ID{15: 0xbb}, Limit: 65536, LimitEpoch: 3}}.encode()
 		}, (*dumper).slot, func(b []byte) error { _, err := decodeSlot(b); return err }},
+		{"staged", false, goldenStaged, (*dumper).staged, func(b []byte) error {
+			_, err := stagedFrom(b, "0000000003-0000000004.staged")
+			return err
+		}},
 	}
 }
 

@@ -1,10 +1,12 @@
 package wal
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	iofs "io/fs"
 	"slices"
+	"strings"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -17,6 +19,7 @@ type Inspection struct {
 	State    State
 	StateErr error      // why ID and State are not known; nil if they are
 	Files    []FileInfo // by epoch and number
+	Staged   []StagedInfo
 	Lost     []LostInfo // by name
 	// InUse says that a process has the directory open; InUseKnown, whether that could be found out.
 	InUse, InUseKnown bool
@@ -26,8 +29,19 @@ const stateLooks = 3
 
 // LostInfo is one directory below lost/.
 type LostInfo struct {
-	Path  string
-	Files []FileInfo
+	Path   string
+	Files  []FileInfo
+	Staged []StagedInfo
+}
+
+// StagedInfo is one file of tables that wait for the bucket.
+type StagedInfo struct {
+	Path       string
+	Epoch      uint64
+	Bytes      int64  // of the file
+	Frames     uint64 // batches and seals that it stands for
+	First, End uint64
+	Err        error // why its header could not be read; nil is the rule
 }
 
 // FileInfo is what can be read in one WAL file.
@@ -61,8 +75,11 @@ func Inspect(fs vfs.FS, path string) (Inspection, error) {
 	if in.Files, err = inspectFiles(fs, path, names); err != nil {
 		return Inspection{}, err
 	}
+	if in.Staged, err = inspectStaged(fs, path, names); err != nil {
+		return Inspection{}, err
+	}
 	hasState := slices.Contains(names, stateName)
-	if !hasState && len(in.Files) == 0 && !slices.Contains(names, lostName) {
+	if !hasState && len(in.Files)+len(in.Staged) == 0 && !slices.Contains(names, lostName) {
 		return Inspection{}, fmt.Errorf("wal: %s: neither %s nor wal files: not a wal directory: %w", path, stateName, iofs.ErrNotExist)
 	}
 	in.InUse, in.InUseKnown = inUse(fs, path)
@@ -93,6 +110,27 @@ func readState(fs vfs.FS, dir string) (slot, error) {
 			return cur, err
 		}
 	}
+}
+
+// inspectStaged looks into those of the names that are staged files.
+func inspectStaged(fs vfs.FS, dir string, names []string) ([]StagedInfo, error) {
+	var staged []StagedInfo
+	for _, name := range names {
+		base, _, found := strings.Cut(name, stageSuffix)
+		if _, _, ok := parseStageName(base + stageSuffix); !ok || !found || strings.HasSuffix(name, tmpSuffix) {
+			continue
+		}
+		s, err := ReadStaged(fs, fs.PathJoin(dir, name))
+		if errors.Is(err, iofs.ErrNotExist) {
+			continue // in the bucket, or moved
+		}
+		if s == nil {
+			return nil, err
+		}
+		staged = append(staged, StagedInfo{Path: s.path, Epoch: s.Epoch, Bytes: s.size, Frames: s.Frames, First: s.Start, End: s.End, Err: err})
+	}
+	slices.SortStableFunc(staged, func(a, b StagedInfo) int { return cmp.Compare(a.Path, b.Path) })
+	return staged, nil
 }
 
 // inspectFiles looks into those of the names that are WAL files, or what they became in lost/.
@@ -170,6 +208,9 @@ func inspectLost(fs vfs.FS, path string) ([]LostInfo, error) {
 			return nil, fmt.Errorf("wal: list %s: %w", l.Path, err)
 		}
 		if l.Files, err = inspectFiles(fs, l.Path, names); err != nil {
+			return nil, err
+		}
+		if l.Staged, err = inspectStaged(fs, l.Path, names); err != nil {
 			return nil, err
 		}
 		lost = append(lost, l)
