@@ -2,6 +2,7 @@ package logdb
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/logdb-go/logdb/wal"
@@ -118,6 +119,9 @@ func (c *committer) handle(r *request) error {
 	}
 	if !r.take() && !c.db.opts.hooks.without(withdrawnStays) { // withdrawn by its caller
 		c.db.room.release(r.bytes, r.records)
+		if errors.Is(full, ErrDiskFull) {
+			return nil
+		}
 		return full
 	}
 	if r.control != nil {
@@ -131,6 +135,12 @@ func (c *committer) handle(r *request) error {
 	if c.closing {
 		c.db.room.release(r.bytes, r.records)
 		r.refuse(ErrClosed)
+		return nil
+	}
+	if errors.Is(full, ErrDiskFull) { // of this request alone
+		c.db.room.release(r.bytes, r.records)
+		r.placed <- struct{}{}
+		r.done <- full
 		return nil
 	}
 	err := full
@@ -222,18 +232,53 @@ func (c *committer) makeRoom(size int64, n uint64) error {
 			return err
 		}
 	}
-	full := func() bool {
-		return c.gen == nil && len(d.state.generations()) >= keptMemtables || d.shipper.unflushed.Load() >= holdAtObjects
-	}
-	if full() {
-		if err := c.block(d.freed, full); err != nil {
-			return err
-		}
+	if err := c.waitForFlush(); err != nil {
+		return err
 	}
 	d.limits.note(c.next)
 	short := func() bool { return c.next+n > d.limits.limit.Load() }
 	if short() && !d.opts.hooks.without(limitHolds) {
 		return c.block(d.limits.raised, short)
+	}
+	return nil
+}
+
+// waitForFlush waits, before a memtable is begun, while the others are full or
+// recovery has become long. Memory can also be had by staging, as long as the
+// disk lasts: while the bucket is away.
+func (c *committer) waitForFlush() error {
+	d := c.db
+	for begun := time.Now(); c.gen == nil; {
+		ok, err := d.stager.room(d.state.inMemory() >= keptMemtables, time.Since(begun))
+		if err != nil {
+			return err
+		}
+		if ok {
+			break
+		}
+		if err := c.publish(); err != nil {
+			return err
+		}
+		if err := c.pause(d.freed, stageLook); err != nil {
+			return err
+		}
+	}
+	long := func() bool { return d.shipper.unflushed.Load() >= holdAtObjects }
+	if long() {
+		return c.block(d.freed, long)
+	}
+	return nil
+}
+
+// pause waits for a signal, but not longer than that.
+func (c *committer) pause(signal <-chan struct{}, most time.Duration) error {
+	timer := time.NewTimer(most)
+	defer timer.Stop()
+	select {
+	case <-signal:
+	case <-timer.C:
+	case <-c.db.stop.Done():
+		return context.Cause(c.db.stop)
 	}
 	return nil
 }
@@ -282,6 +327,7 @@ func (c *committer) close(seal wal.Frame) error {
 	c.gen = nil
 	wake(c.db.flusher.kick)
 	wake(c.db.shipper.kick)
+	wake(c.db.stager.kick)
 	if c.log != nil {
 		return c.log.Rotate()
 	}

@@ -214,7 +214,9 @@ func (s *story) append(level Durability, records, size int) {
 	s.w.mu.Lock()
 	n.at, n.reached = a, level
 	s.w.mu.Unlock()
-	s.r.pause(fmt.Sprintf("batch %d is %v", n.id, level))
+	if size < 32<<10 {
+		s.r.pause(fmt.Sprintf("batch %d is %v", n.id, level))
+	}
 }
 
 func (s *story) close() {
@@ -256,6 +258,7 @@ func (s *story) tell() {
 	s.r.pause("one memtable flushed, two only on disk")
 	s.r.refuse()
 	time.Sleep(15 * time.Minute) // sealed by age, collected
+	s.siege()
 	s.append(Local, 5, 100)
 	s.close()
 
@@ -275,6 +278,25 @@ func (s *story) tell() {
 	s.open(storyOptions(s.w.disk))
 	s.append(Local, 1, 0)
 	s.close()
+}
+
+// siege takes the bucket away for longer than memory lasts, and kills the
+// writer before it is back.
+func (s *story) siege() {
+	s.append(Local, 1, 0)
+	time.Sleep(time.Second) // an object is there
+	s.append(Local, 1, 0)
+	s.r.refuse("wal/", "seg/", "manifest")
+	for range 3 * keptMemtables {
+		s.append(Local, 1, 60<<10)
+	}
+	time.Sleep(time.Second)
+	crash(s.d)
+	s.r.pause("killed with staged memtables")
+	s.r.refuse()
+	s.open(storyOptions(s.w.disk))
+	s.append(Local, 1, 0)
+	time.Sleep(20 * time.Minute) // all of it in tables, and the files gone
 }
 
 // tellStory runs the story to its end.

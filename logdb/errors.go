@@ -29,6 +29,10 @@ var (
 	// ErrFenced: a newer writer has opened the log. Sticky: this LogDb never
 	// writes again. Wrapped in a *PendingError if the batch had been taken.
 	ErrFenced = errors.New("logdb: fenced by a newer writer")
+	// ErrDiskFull: the bucket is away, and Options.LocalBytes, or the disk, is
+	// full of what waits for it. Nothing was written. Appends succeed again
+	// when the bucket is back.
+	ErrDiskFull = errors.New("logdb: local disk budget is used up while the bucket is away")
 	// ErrQueueFull: TryAppend found no room for the batch. Nothing was written.
 	ErrQueueFull = errors.New("logdb: append queue full")
 )

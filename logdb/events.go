@@ -7,6 +7,7 @@ import "time"
 // several at once; they must not block and must not call back into the log.
 type EventListener struct {
 	Shipped func(Event) // a WAL object is in the bucket; Name is data, tables or fence
+	Staged  func(Event) // a memtable was written to WALDir as tables, while the bucket is away
 	Flushed func(Event) // tables entered the manifest
 	Sealed  func(Event) // a segment was sealed
 	Merged  func(Event) // tables of a segment were merged

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/logdb-go/logdb/listing"
@@ -19,7 +20,7 @@ type flusher struct {
 	db    *LogDb
 	kick  chan struct{}
 	built chan *generation // to the installer, in order
-	table uint64           // number of the next table of this epoch
+	table atomic.Uint64    // number of the last table of this epoch
 	body  []byte           // for the next table, while there is work
 }
 
@@ -73,42 +74,53 @@ func (f *flusher) nextAfter(last *generation) *generation {
 // build puts the tables of both parts of a generation: what lies in data
 // objects, and what a tables object will name.
 func (f *flusher) build(g *generation) (err error) {
-	if g.mem == nil {
+	mem, staged := f.db.state.source(g)
+	if staged != nil {
+		return f.putStaged(g, staged)
+	}
+	if mem == nil {
 		return nil
 	}
-	if g.tables, err = f.put(g, g.start, g.cut); err != nil {
+	if g.tables, err = f.put(g, mem, g.start, g.cut); err != nil {
 		return err
 	}
-	g.late, err = f.put(g, g.cut, g.end)
+	g.late, err = f.put(g, mem, g.cut, g.end)
 	return err
 }
 
-// put writes the records in [lo, hi) as one table: listing rows first, then
-// the entries in the same order.
-func (f *flusher) put(g *generation, lo, hi uint64) ([]segment.Table, error) {
-	sorted := g.mem.FlushRange(lo, hi)
-	if !sorted.Next() {
-		return nil, nil
-	}
-	sorted.Rewind(false)
-	w := segment.NewWriter(f.options(g))
-	err := fill(w, sorted)
-	body, t, finishErr := w.Finish() // also after an error: it ends the writer's goroutine
-	if err == nil {
-		err = finishErr
-	}
-	if err != nil {
+// put writes the records in [lo, hi) as one table, and puts it.
+func (f *flusher) put(g *generation, mem *memtable.Table, lo, hi uint64) ([]segment.Table, error) {
+	body, tables, err := f.make(g, mem, lo, hi, f.body)
+	if err != nil || len(tables) == 0 {
 		return nil, err
 	}
 	f.db.opts.hooks.at("flush: built")
 	if f.db.opts.hooks.without(tablesFirst) {
 		f.body = nil // this upload keeps it
 		f.db.spawn(func() {
-			_ = putTable(f.db.stop, f.db.bucket, f.db.store.Cache, f.db.logID, body, t, f.db.retry("flush"))
+			_ = putTable(f.db.stop, f.db.bucket, f.db.store.Cache, f.db.logID, body, tables[0], f.db.retry("flush"))
 		})
-		return []segment.Table{t}, nil
+		return tables, nil
 	}
-	return []segment.Table{t}, f.upload(body, t)
+	return tables, f.upload(body, tables[0])
+}
+
+// make builds one table of the records in [lo, hi), or none if there are none:
+// listing rows first, then the entries in the same order. It may be called by
+// two goroutines at once.
+func (f *flusher) make(g *generation, mem *memtable.Table, lo, hi uint64, buffer []byte) ([]byte, []segment.Table, error) {
+	sorted := mem.FlushRange(lo, hi)
+	if !sorted.Next() {
+		return nil, nil, nil
+	}
+	sorted.Rewind(false)
+	w := segment.NewWriter(f.options(g, mem, buffer))
+	err := fill(w, sorted)
+	body, t, finishErr := w.Finish() // also after an error: it ends the writer's goroutine
+	if err == nil {
+		err = finishErr
+	}
+	return body, []segment.Table{t}, err
 }
 
 func fill(w *segment.Writer, sorted *memtable.Sorted) error {
@@ -133,12 +145,16 @@ func fill(w *segment.Writer, sorted *memtable.Sorted) error {
 	return nil
 }
 
-func (f *flusher) options(g *generation) segment.WriterOptions {
-	f.table++
-	return segment.WriterOptions{
-		Log: f.db.logID, ID: segment.TableID{Epoch: f.db.epoch, N: f.table}, Nonce: objstore.NewID(),
-		Segment: g.segment, BaseMs: g.mem.FirstMs(), Compression: segment.MinLZ, Buffer: f.body,
-	}
+func (f *flusher) options(g *generation, mem *memtable.Table, buffer []byte) segment.WriterOptions {
+	o := f.name(g)
+	o.BaseMs, o.Compression, o.Buffer = mem.FirstMs(), segment.MinLZ, buffer
+	return o
+}
+
+// name gives out the next table of this epoch.
+func (f *flusher) name(g *generation) segment.WriterOptions {
+	id := segment.TableID{Epoch: f.db.epoch, N: f.table.Add(1)}
+	return segment.WriterOptions{Log: f.db.logID, ID: id, Nonce: objstore.NewID(), Segment: g.segment}
 }
 
 // upload puts a table. Its bytes may be overwritten by the next one if the
@@ -217,14 +233,16 @@ func (d *LogDb) installGeneration(g *generation) error {
 	d.state.setManifest(m)
 	d.shipper.unflushed.Add(-int64(g.objects))
 	d.flushed.advance(g.end)
+	d.installed.advance(d.installed.get() + 1)
 	d.collector.removedWAL(m, d.epoch)
 	wake(d.freed)
 	wake(d.maintainer.kick)
-	if d.committer.log != nil {
-		if err := d.trim(m); err != nil {
-			return err
-		}
-		d.opts.hooks.at("flush: trimmed")
+	if err := d.trimTo(m); err != nil {
+		return err
+	}
+	d.opts.hooks.at("flush: trimmed")
+	if err := d.stager.installed(g); err != nil {
+		return err
 	}
 	d.opts.Events.emit(d.opts.Events.Flushed, Event{
 		Name: "tables", Segment: g.segment, Range: Between(g.start, g.end), Bytes: tableBytes(g.tables) + tableBytes(g.late),
@@ -233,14 +251,12 @@ func (d *LogDb) installGeneration(g *generation) error {
 	return nil
 }
 
-// trim gives back the local WAL below what the manifest holds. While its last
+// trimTo gives back the local WAL below what the manifest holds. While its last
 // segment is open, a seal at flushed itself may be nowhere but here: it is no
 // record, and flushed does not tell.
-func (d *LogDb) trim(m *segment.Manifest) error {
-	if n := len(m.Segments); n > 0 && !m.Segments[n-1].Sealed {
-		return d.committer.log.Trim(m.Flushed)
-	}
-	return d.committer.log.TrimSealed(m.Flushed)
+func (d *LogDb) trimTo(m *segment.Manifest) error {
+	n := len(m.Segments)
+	return d.trim(m.Flushed, n == 0 || m.Segments[n-1].Sealed)
 }
 
 func tableBytes(tables []segment.Table) (n int64) {

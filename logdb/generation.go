@@ -20,14 +20,16 @@ import (
 // channel that the one who is done closes.
 type generation struct {
 	segment, segmentStart, start uint64
-	mem                          *memtable.Table // nil where only a seal, or adopted tables
 	segmentOpenedMs              int64
 	born                         time.Time // of this memtable, on the monotonic clock
 	first                        uint64    // ordinal of its first frame, over the writer's life
 
-	// Guarded by state.mu until sealed, constant afterwards.
-	frames []wal.Frame // batches, then at most one seal
-	bytes  int64       // of frames
+	// Guarded by state.mu. Staging takes mem and frames away; else they are
+	// constant once the generation is sealed.
+	mem    *memtable.Table // nil where only a seal, adopted tables, or staged ones
+	staged *staged         // its records on the local disk
+	frames []wal.Frame     // batches, then at most one seal
+	bytes  int64           // of frames
 	end    uint64
 	sealed bool
 	seal   wal.Frame // the generation is the last of its segment
@@ -39,6 +41,12 @@ type generation struct {
 	after   wal.Position  // where recovery starts once this generation is installed
 	objects int           // WAL objects that it took
 	landed  chan struct{} // every object is in the bucket
+
+	// Of a generation that an earlier writer of this directory staged: its
+	// tables, whose names are that writer's and which the log never names.
+	inherited []segment.Table
+	// files of the WAL directory that go when the generation is installed.
+	files []*wal.Staged
 
 	// Set by the flusher before it closes the channel. Recovered generations
 	// that the log already named have them from the start.
@@ -58,8 +66,11 @@ func newGeneration(s activeSegment, start, ordinal uint64) *generation {
 
 // parts are what a view reads of the generation.
 func (g *generation) parts() []view.Part {
-	if g.mem != nil {
+	switch {
+	case g.mem != nil:
 		return []view.Part{{Mem: g.mem, Lo: g.start, Hi: ^uint64(0)}}
+	case g.staged != nil:
+		return tableParts(g.staged.tables)
 	}
 	return tableParts(g.late)
 }
@@ -90,6 +101,7 @@ type state struct {
 		sync.Mutex
 		manifest *segment.Manifest
 		gens     []*generation // oldest first
+		added    uint64        // generations there ever were
 	}
 	publish func(*view.View)
 }
@@ -103,11 +115,39 @@ func (s *state) change(f func(m *segment.Manifest, gens []*generation) (*segment
 	s.publish(buildView(s.store, s.mu.manifest, s.mu.gens))
 }
 
-// add appends a generation.
-func (s *state) add(g *generation) {
+// add appends generations.
+func (s *state) add(gs ...*generation) {
 	s.change(func(m *segment.Manifest, gens []*generation) (*segment.Manifest, []*generation) {
-		return m, append(gens[:len(gens):len(gens)], g)
+		s.mu.added += uint64(len(gs))
+		return m, append(gens[:len(gens):len(gens)], gs...)
 	})
+}
+
+// added returns how many generations there ever were.
+func (s *state) added() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mu.added
+}
+
+// source returns where a sealed generation's records are read from: at most
+// one of the two.
+func (s *state) source(g *generation) (*memtable.Table, *staged) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return g.mem, g.staged
+}
+
+// inMemory counts the generations that hold a memtable.
+func (s *state) inMemory() (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, g := range s.mu.gens {
+		if g.mem != nil {
+			n++
+		}
+	}
+	return n
 }
 
 // setManifest publishes a manifest and lets go of the generations that it
@@ -185,9 +225,7 @@ func buildView(store *view.Store, m *segment.Manifest, gens []*generation) *view
 		v.Segments = append(v.Segments, segmentInfo(&m.Segments[i]))
 	}
 	for _, g := range gens {
-		if g.mem != nil || len(g.late) > 0 {
-			v.Parts = append(v.Parts, g.parts()...)
-		}
+		v.Parts = append(v.Parts, g.parts()...)
 		v.Segments = withGeneration(v.Segments, g)
 	}
 	return v
@@ -208,7 +246,11 @@ func withGeneration(segs []view.SegmentInfo, g *generation) []view.SegmentInfo {
 	}
 	s := &segs[len(segs)-1]
 	if g.mem == nil {
-		for _, t := range g.late {
+		tables := g.late
+		if g.staged != nil {
+			tables = g.staged.tables
+		}
+		for _, t := range tables {
 			s.Records, s.Bytes, s.LastMs = s.Records+t.Records, s.Bytes+t.KeyBytes+t.ValueBytes, max(s.LastMs, t.LastMs)
 		}
 	}

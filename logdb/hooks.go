@@ -12,6 +12,9 @@ type hooks struct {
 	off defence
 	// put sends a WAL object in place of putObject.
 	put func(s *shipper, sh *shipment, body []byte) error
+	// away is how long the bucket must have been away before memtables are
+	// staged, if it is not 0.
+	away time.Duration
 	// steady takes the jitter out of retries.
 	steady bool
 	// ahead is how far limits are stored ahead, if it is not 0.
@@ -61,6 +64,15 @@ func (h *hooks) limitAhead(usual uint64) uint64 {
 	return usual
 }
 
+// stageAfter returns how long the bucket must have been away before memtables
+// are staged.
+func (h *hooks) stageAfter() time.Duration {
+	if h.away > 0 {
+		return h.away
+	}
+	return stageAfter
+}
+
 // defence names one rule of the protocol.
 type defence string
 
@@ -73,6 +85,8 @@ const (
 	epochByNonce       defence = "an epoch is ours by our own nonce"
 	manifestAfterFence defence = "the manifest is read again after the fence"
 	replayFromEnd      defence = "local frames count from the bucket's end on"
+	stagedFromEnd      defence = "staged tables count from the bucket's end on"
+	stagedInOrder      defence = "staging begins with the oldest memtable"
 	timesGoOn          defence = "times go on from the last"
 	tablesFirst        defence = "tables are there before the object that names them"
 	cutAtAttempted     defence = "a memtable is cut at the last attempted number"

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -21,6 +22,7 @@ var killSteps = []string{
 	"append: synced#10", "ship: encoded#7", "flush: built#2", "flush: trimmed#2", "seal: applied#2", "open: replayed",
 	"compact: merged", "open: limited", "expire: due", "collect#2", "collect: deleted", "close: limited",
 	"compact: put#2", "sweep: judged",
+	"stage: written#3", "stage: shown#4",
 }
 
 // killAppends bounds a child's life.
@@ -72,7 +74,11 @@ type killer struct {
 // batches and is killed. False means that it was through before.
 func (k *killer) child(run int, step string, after int) (killed bool) {
 	k.t.Helper()
-	p := k.start(orders{Run: fmt.Sprint(run), Bucket: k.url, Dir: k.dir, Workers: 4, Appends: killAppends, Step: step, Trim: true, Grace: time.Millisecond})
+	o := orders{Run: fmt.Sprint(run), Bucket: k.url, Dir: k.dir, Workers: 4, Appends: killAppends, Step: step, Trim: true, Grace: time.Millisecond}
+	if strings.HasPrefix(step, "stage: ") {
+		o.Away = 20
+	}
+	p := k.start(o)
 	k.await(fmt.Sprintf("%d acknowledgements, or the end", after), func() bool { return p.gone || p.total() >= after })
 	_ = p.cmd.Process.Kill()
 	killed = p.join()

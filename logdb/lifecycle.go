@@ -76,6 +76,9 @@ func (d *LogDb) Close() error {
 	d.closer.Do(func() {
 		err := d.settle()
 		d.stopAll(ErrClosed)
+		if err == nil {
+			err = d.stager.clear()
+		}
 		d.closed = errors.Join(err, d.release())
 	})
 	return d.closed
@@ -89,16 +92,12 @@ func (d *LogDb) settle() error {
 	}
 	ctx, cancel := context.WithTimeout(d.stop, closeWait)
 	defer cancel()
-	var next, end, ordinal uint64
+	var next, ordinal, added uint64
 	err := d.ask(ctx, func(c *committer) error {
 		d.queue.refuse(ErrClosed)
 		c.closing = true
 		c.timer.Stop()
-		next, end = c.next, c.genEnd
-		if c.gen != nil {
-			end = c.next
-		}
-		ordinal = c.ordinal
+		next, ordinal, added = c.next, c.ordinal, d.state.added()
 		d.shipper.want(ordinal)
 		return c.rotate()
 	})
@@ -106,14 +105,7 @@ func (d *LogDb) settle() error {
 		err = d.shipped.wait(ctx, ordinal)
 	}
 	if err == nil {
-		err = d.flushed.wait(ctx, end)
-	}
-	for err == nil && len(d.state.generations()) > 0 { // a seal alone moves no watermark
-		select {
-		case <-d.freed:
-		case <-ctx.Done():
-			err = ctx.Err()
-		}
+		err = d.installed.wait(ctx, added) // not sequences: a seal that stands alone has none
 	}
 	if err == nil {
 		err = d.farewell(ctx, next)

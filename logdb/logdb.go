@@ -33,6 +33,7 @@ type LogDb struct {
 	committer  *committer
 	shipper    *shipper
 	flusher    *flusher
+	stager     *stager
 	keeper     *keeper
 	limits     *limiter
 	maintainer *maintainer
@@ -41,13 +42,14 @@ type LogDb struct {
 
 	state state
 	view  atomic.Pointer[view.View]
-	freed chan struct{} // a generation was installed
+	freed chan struct{} // a generation was installed, or staged
 
 	shared atomic.Bool // another process edits the tables: the view grows old
 
 	applied, local, remote watermark // sequences
 	shipped                watermark // frames, over this writer's life
 	flushed                watermark // sequences in tables that the manifest names
+	installed              watermark // generations in the manifest, over this writer's life
 
 	stop   context.Context // ends with the goroutines; its cause is the sticky error
 	cancel context.CancelCauseFunc
@@ -168,6 +170,9 @@ func (o *opening) replayLocal() error {
 		from, to = o.base.DirSince, o.base.Epoch
 	}
 	if from <= to {
+		if err := o.replayStaged(from, to); err != nil {
+			return err
+		}
 		_, err := o.dir.Replay(from, to, func(_ uint64, f wal.Frame) error {
 			if o.opts.hooks.without(replayFromEnd) {
 				return o.rec.localFrame(o.current.Flushed, f)
@@ -183,6 +188,11 @@ func (o *opening) replayLocal() error {
 	if err != nil {
 		return err
 	}
+	for _, s := range o.rec.obsolete {
+		if err := o.dir.Unstage(s); err != nil {
+			return err
+		}
+	}
 	o.lost = Lost{Files: files, Frames: frames}
 	if frames > 0 {
 		o.opts.Logger.Warn("logdb: local records were not in the log when another directory opened it; kept aside",
@@ -197,7 +207,8 @@ func (d *LogDb) start(ctx context.Context, op *opening) error {
 	d.stop, d.cancel = context.WithCancelCause(context.Background())
 	d.freed = make(chan struct{}, 1)
 	d.queue, d.room = newQueue(), newRoom(d.stop, d.opts.Memory)
-	d.store = &view.Store{Log: d.logID, Source: patientReader{d.bucket, d.readRetry}, Cache: segment.NewCache(d.opts.Memory.Cache, d.opts.Memory.Cache/4)}
+	d.stager = newStager(d)
+	d.store = &view.Store{Log: d.logID, Source: d.stager.local, Cache: segment.NewCache(d.opts.Memory.Cache, d.opts.Memory.Cache/4)}
 	d.state.store, d.state.publish = d.store, d.view.Store
 	d.keeper = newKeeper(d.bucket, op.current, op.etag, d.retry)
 	d.keeper.holds = d.holds
@@ -214,10 +225,12 @@ func (d *LogDb) start(ctx context.Context, op *opening) error {
 	d.committer = op.committer(d)
 	for _, g := range op.rec.gens {
 		d.shipper.unflushed.Add(int64(g.objects))
+		if g.staged != nil {
+			d.stager.local.add(g.staged.file, g.staged.tables)
+		}
 	}
-	d.state.change(func(*segment.Manifest, []*generation) (*segment.Manifest, []*generation) {
-		return op.current, op.rec.gens
-	})
+	d.state.setManifest(op.current)
+	d.state.add(op.rec.gens...)
 	d.collector.recovered(op.current, op.rec.objects)
 	d.maintainer = newMaintainer(d, u, op.today())
 	d.opts.hooks.found(op.end, op.rec.end)
@@ -231,6 +244,7 @@ func (d *LogDb) start(ctx context.Context, op *opening) error {
 	d.spawn(d.committer.run)
 	d.spawn(d.shipper.run)
 	d.spawn(d.flusher.run)
+	d.spawn(d.stager.run)
 	d.spawn(d.install)
 	d.spawn(d.limits.run)
 	d.spawn(d.maintainer.run)
@@ -372,7 +386,7 @@ func (d *LogDb) fail(err error) {
 		d.opts.Events.emit(d.opts.Events.Fenced, Event{Name: "stopped", Err: err})
 	}
 	d.cancel(err)
-	for _, w := range []*watermark{&d.applied, &d.local, &d.remote, &d.shipped, &d.flushed} {
+	for _, w := range []*watermark{&d.applied, &d.local, &d.remote, &d.shipped, &d.flushed, &d.installed} {
 		w.fail(err)
 	}
 	d.followers.wakeAll(0)

@@ -26,6 +26,10 @@ type Metrics struct {
 
 	Cache CacheMetrics
 
+	// LocalBytes are in the files of WALDir, StagedBytes of them in memtables
+	// that were staged while the bucket was away.
+	LocalBytes, StagedBytes int64
+
 	// Exclusive sequences: everything below is applied, local, remote, in
 	// tables. Of a reader, all but Flushed are its frontier.
 	Applied, Local, Remote, Flushed uint64
@@ -44,6 +48,10 @@ type CacheMetrics struct {
 func (d *LogDb) Metrics() Metrics {
 	m := newMetrics(d.bucket.Counts(), d.pulse, d.store.Cache.Stats())
 	m.Applied, m.Local, m.Remote, m.Flushed = d.applied.get(), d.local.get(), d.remote.get(), d.flushed.get()
+	if d.dir != nil {
+		m.StagedBytes = d.dir.StagedBytes()
+		m.LocalBytes = m.StagedBytes + d.committer.log.Size()
+	}
 	return m
 }
 

@@ -27,6 +27,12 @@ type Options struct {
 	// Without it Open fences whoever writes.
 	Polite bool
 
+	// LocalBytes is what WALDir may hold, in bytes: 8 GiB. While the bucket is
+	// away, memtables are staged there as tables, so that Local appends go on
+	// and memory stays within its budget. With this used up, or the disk full,
+	// appends fail with ErrDiskFull until the bucket is back.
+	LocalBytes int64
+
 	Limits    Limits
 	Memory    Memory
 	Segments  SegmentOptions
@@ -73,7 +79,7 @@ const MaxKeyBytes = 64 << 10
 // open iterators pin.
 type Memory struct {
 	// Memtable is the size at which the active memtable is flushed: 64 MiB. Up
-	// to four exist at once; then appends wait for the flush.
+	// to four exist at once; then appends wait for the flush, or for staging.
 	Memtable int64
 	// Queue and QueueRecords bound what is admitted and not yet applied: 64
 	// MiB and 1 Mi records. TryAppend fails with ErrQueueFull above them,
@@ -134,6 +140,7 @@ func (o Options) withDefaults() Options {
 	}
 	def(&o.Memory.Memtable, 64<<20)
 	def(&o.Memory.Queue, 64<<20)
+	def(&o.LocalBytes, 8<<30)
 	if o.Memory.QueueRecords == 0 {
 		o.Memory.QueueRecords = 1 << 20
 	}
@@ -173,6 +180,7 @@ func (o Options) validate() error {
 	bad(o.Limits.ValueBytes > o.Limits.BatchBytes, "Limits.ValueBytes is %d, more than Limits.BatchBytes (%d)", o.Limits.ValueBytes, o.Limits.BatchBytes)
 	bad(o.Memory.QueueRecords < 1, "Memory.QueueRecords is %d, want at least 1", o.Memory.QueueRecords)
 	bad(o.Memory.Cache < 1<<20, "Memory.Cache is %d, want at least %d", o.Memory.Cache, 1<<20)
+	bad(o.WALDir != "" && o.LocalBytes < 2*keptMemtables*o.Memory.Memtable, "LocalBytes is %d, less than %d times Memory.Memtable (%d)", o.LocalBytes, 2*keptMemtables, o.Memory.Memtable)
 	bad(o.Segments.Bytes <= 0, "Segments.Bytes is %d, want more than 0", o.Segments.Bytes)
 	bad(o.Segments.Interval <= 0, "Segments.Interval is %v, want more than 0", o.Segments.Interval)
 	bad(o.Retention.Age < 0, "Retention.Age is %v, want at least 0", o.Retention.Age)

@@ -12,10 +12,12 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/logdb-go/logdb/objstore"
+	"github.com/logdb-go/logdb/objstore/objstoretest"
 )
 
 // childEnv holds the orders of a child process, as JSON.
@@ -37,6 +39,7 @@ type orders struct {
 	Polite  bool          // Options.Polite
 	Trim    bool          // retention
 	Grace   time.Duration // of the collector, where it is not the usual one
+	Away    int           // acknowledgements after which the bucket is away for good
 }
 
 // processOptions make a log flush, seal and merge many times a second.
@@ -69,6 +72,8 @@ type child struct {
 	reports *os.File
 	step    func(string)
 	end     chan struct{} // closed when the parent says that it is enough
+	acks    atomic.Int64
+	cut     func()        // takes the bucket away
 	resumed chan struct{} // closed when a step is over that it was stopped at
 }
 
@@ -81,9 +86,13 @@ func (c *child) report(format string, args ...any) {
 }
 
 func (c *child) run(stdin *bufio.Scanner) {
-	b, err := openStepped(c.orders.Bucket, c.step)
+	way, err := openStepped(c.orders.Bucket, c.step)
 	if err != nil {
 		c.t.Fatal(err)
+	}
+	b := objstoretest.NewFaulty(way, objstoretest.Plan{})
+	if c.orders.Away > 0 {
+		c.cut = func() { b.Down(true) }
 	}
 	if c.orders.Gate {
 		c.report("ready")
@@ -128,6 +137,9 @@ func (c *child) options() Options {
 		o.Retention = Retention{Bytes: 200 << 10}
 	}
 	o.hooks.step, o.hooks.grace = c.step, c.orders.Grace
+	if c.orders.Away > 0 {
+		o.hooks.away = time.Millisecond
+	}
 	o.Events = EventListener{
 		Flushed: func(Event) { c.report("flushed") },
 		Deleted: func(e Event) { c.report("deleted %s", e.Object) },
@@ -171,6 +183,9 @@ func (c *child) work(d *LogDb, worker int) {
 		switch {
 		case err == nil:
 			c.report("ack %s %d %d %d", id, a.First, len(records), level)
+			if int(c.acks.Add(1)) == c.orders.Away {
+				c.cut()
+			}
 			continue
 		case errors.As(err, &pending):
 			c.report("pending %s %d %d %d %q", id, pending.Appended.First, len(records), level, wordFor(err))

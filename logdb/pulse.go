@@ -114,6 +114,18 @@ func (p *pulse) outage(now time.Time) bool {
 	return !p.mu.begun.IsZero() && !p.forgotten(now) && now.Sub(p.mu.begun) >= unreachableAfter
 }
 
+// silent returns how long the store has failed without an answer; 0 if it has
+// not.
+func (p *pulse) silent() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	if p.mu.begun.IsZero() || p.forgotten(now) {
+		return 0
+	}
+	return now.Sub(p.mu.begun)
+}
+
 func (p *pulse) forgotten(now time.Time) bool { return now.Sub(p.mu.failed) > evidenceAge }
 
 // isAnswer reports whether the store has answered what was asked of it.

@@ -25,7 +25,10 @@ type recovery struct {
 	last    int64       // ms of the newest frame
 	ordinal uint64
 	objects []wal.Position // WAL objects read, for the collector
-	local   int            // frames that were only on this machine
+	local   int            // frames, or staged tables, that were only on this machine
+
+	covered  uint64        // exclusive sequence below which local frames are staged, too
+	obsolete []*wal.Staged // staged, and wholly in the bucket
 }
 
 // begin takes the state that the manifest describes.
@@ -195,10 +198,10 @@ func (r *recovery) remote(own wal.Position) {
 
 // localFrame takes a frame of the local WAL, if the bucket does not have it.
 func (r *recovery) localFrame(bucketEnd uint64, f wal.Frame) error {
-	h := f.Header()
-	if h.Kind == wal.Pad || h.First < bucketEnd {
-		if h.Kind == wal.Batch && f.End() > bucketEnd {
-			return fmt.Errorf("logdb: recover: local batch [%d,%d) lies across the end of the bucket's log, %d", h.First, f.End(), bucketEnd)
+	h, from := f.Header(), max(bucketEnd, r.covered)
+	if h.Kind == wal.Pad || h.First < from {
+		if h.Kind == wal.Batch && f.End() > from {
+			return fmt.Errorf("logdb: recover: local batch [%d,%d) lies across %d, where the bucket's log or what is staged ends", h.First, f.End(), from)
 		}
 		return nil
 	}

@@ -1,14 +1,11 @@
 package logdb
 
 import (
-	"context"
-	"errors"
-	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/logdb-go/logdb/objstore"
-	"github.com/logdb-go/logdb/segment"
 	"github.com/logdb-go/logdb/wal"
 )
 
@@ -30,12 +27,14 @@ type shipper struct {
 
 	// Owned by the goroutine.
 	next    uint64 // number of the next object
-	end     uint64 // exclusive sequence where the last started object ends
-	ordinal uint64 // frames started
+	end     uint64 // exclusive sequence where the last decided object ends
+	ordinal uint64 // frames decided
 	last    time.Time
+	waiting []*shipment // decided, and no number yet
 	flying  []*shipment // started, in number order
+	afloat  int64       // frame bytes of those
 	gen     *generation // the generation whose frames come next
-	taken   int         // frames of it that were started
+	taken   int         // frames of it that were decided
 	shipped int64       // their bytes
 	asked   *generation // the committer was asked to rotate it
 }
@@ -46,8 +45,9 @@ type shipment struct {
 	frames  []wal.Frame // a data object's
 	gen     *generation
 	last    bool   // of its generation
-	ordinal uint64 // frames started up to and with this one
+	ordinal uint64 // frames decided up to and with this one
 	landed  bool
+	bytes   int64 // of frames
 	size    int
 	begun   time.Time
 }
@@ -101,6 +101,7 @@ func (s *shipper) reap() {
 		s.db.followers.visible()
 		s.db.local.advance(sh.header.End)
 		s.db.shipped.advance(sh.ordinal)
+		s.afloat -= sh.bytes
 		s.db.opts.Events.emit(s.db.opts.Events.Shipped, Event{
 			Name: sh.header.Kind.String(), Object: wal.ObjectName(sh.header.At.Epoch, sh.header.At.Number),
 			Range: Between(sh.header.Start, sh.header.End), Bytes: int64(sh.size), Duration: time.Since(sh.begun),
@@ -114,7 +115,16 @@ func (s *shipper) reap() {
 
 // startAll starts what is due and returns how long nothing will be.
 func (s *shipper) startAll() time.Duration {
-	for len(s.flying) < shipWindow {
+	for {
+		s.launch()
+		blocked := len(s.waiting) > 0 || len(s.flying) >= shipWindow
+		if blocked && !s.db.stager.on.Load() {
+			return time.Hour // a landing comes first
+		}
+		if g := s.unnamed(); g != nil {
+			s.startTables(g, nil, 0)
+			continue
+		}
 		frames, bytes, sealed := s.advance()
 		if len(frames) == 0 {
 			s.asleep.Store(true)
@@ -122,16 +132,45 @@ func (s *shipper) startAll() time.Duration {
 				return time.Hour
 			}
 		}
-		if sealed && bytes >= s.db.opts.Memory.Memtable/2 {
-			s.startTables(frames, bytes)
-			continue
+		switch {
+		case sealed && s.gen.seal == nil && (blocked || bytes >= s.db.opts.Memory.Memtable/2):
+			s.startTables(s.gen, frames, bytes)
+		case sealed && len(frames) > 1 && (blocked || bytes >= s.db.opts.Memory.Memtable/2):
+			s.startTables(s.gen, frames[:len(frames)-1], bytes-int64(len(s.gen.seal)))
+		case blocked && !sealed:
+			return time.Hour
+		default:
+			if due, wait := s.due(bytes, sealed); !due {
+				return wait
+			}
+			s.startData(frames, sealed)
 		}
-		if due, wait := s.due(bytes, sealed); !due {
-			return wait
-		}
-		s.startData(frames, sealed)
 	}
-	return time.Hour // a landing comes first
+}
+
+// launch gives numbers to what is decided and starts it, as far as the window
+// and the budget of bytes on their way allow.
+func (s *shipper) launch() {
+	for len(s.waiting) > 0 && len(s.flying) < shipWindow && s.fits(s.waiting[0].bytes) {
+		sh := s.waiting[0]
+		s.waiting = s.waiting[1:]
+		sh.header.At = wal.Position{Epoch: s.db.epoch, Number: s.next}
+		sh.header.Nonce, sh.header.ManifestVersion = objstore.NewID(), s.db.keeper.version.Load()
+		s.next++
+		if sh.last {
+			sh.gen.after = wal.Position{Epoch: s.db.epoch, Number: s.next}
+		}
+		sh.begun = time.Now()
+		s.flying = append(s.flying, sh)
+		s.afloat += sh.bytes
+		s.db.spawn(func() { s.put(sh) })
+	}
+}
+
+// fits bounds the bytes that are on their way: each is in memory until it has
+// landed.
+func (s *shipper) fits(bytes int64) bool {
+	return len(s.flying) == 0 || s.afloat+bytes <= s.db.opts.Memory.Memtable
 }
 
 // advance returns the frames to start next, their bytes, and whether they are
@@ -150,6 +189,18 @@ func (s *shipper) advance() (frames []wal.Frame, bytes int64, sealed bool) {
 		}
 		s.finish(s.gen)
 	}
+}
+
+// unnamed returns the generation whose frames come next if its records are
+// staged tables that an earlier writer left, and are to be named first.
+func (s *shipper) unnamed() *generation {
+	if s.gen == nil || closed(s.gen.decided) {
+		s.gen, s.taken, s.shipped = s.undecided(), 0, 0
+	}
+	if s.gen == nil || s.gen.named || len(s.gen.inherited) == 0 {
+		return nil
+	}
+	return s.gen
 }
 
 // undecided returns the oldest generation that may still have frames to start.
@@ -173,6 +224,9 @@ func (s *shipper) rotateOld() time.Duration {
 	if left := s.db.opts.FlushInterval - time.Since(g.born); left > 0 && g.objects < flushAtObjects {
 		return left
 	}
+	if gens := s.db.state.generations(); gens[0] != g && g.objects < flushAtObjects {
+		return s.db.opts.FlushInterval / 8 // one waits already: while the bucket is away more of them gain nothing
+	}
 	s.asked = g
 	s.db.control(func(c *committer) error {
 		if c.gen != g {
@@ -183,14 +237,17 @@ func (s *shipper) rotateOld() time.Duration {
 	return time.Hour
 }
 
-// finish ends a sealed generation whose every frame was started before it was
+// finish ends a sealed generation whose every frame was decided before it was
 // sealed.
 func (s *shipper) finish(g *generation) {
+	g.after = wal.Position{Epoch: s.db.epoch, Number: s.next} // unless its last object is yet to get a number
 	s.decide(g)
-	for i := len(s.flying) - 1; i >= 0; i-- {
-		if s.flying[i].gen == g {
-			s.flying[i].last = true
-			return
+	for _, shipments := range [][]*shipment{s.waiting, s.flying} {
+		for i := len(shipments) - 1; i >= 0; i-- {
+			if shipments[i].gen == g {
+				shipments[i].last = true
+				return
+			}
 		}
 	}
 	close(g.landed)
@@ -202,8 +259,11 @@ func (s *shipper) due(bytes int64, sealed bool) (bool, time.Duration) {
 	if sealed { // the flush waits for it
 		return true, 0
 	}
-	if s.wanted.Load() > s.ordinal && (len(s.flying) == 0 || bytes >= parallelObject) {
+	if s.wanted.Load() > s.ordinal && (len(s.flying) == 0 || bytes >= parallelObject && s.fits(bytes)) {
 		return true, 0
+	}
+	if !s.fits(min(bytes, maxDataObject)) {
+		return false, time.Hour // a landing comes first
 	}
 	since := time.Since(s.last)
 	if wait := o.ShipInterval - since; wait > 0 {
@@ -227,12 +287,10 @@ func (s *shipper) fillsSoon(bytes int64, since time.Duration) bool {
 	return since < 2*o.ShipInterval && bytes > 0 && float64(left)/float64(bytes)*float64(since) <= float64(o.ShipInterval)
 }
 
-// header starts the header of the next object, which ends at end.
+// header starts the header of the next object, which ends at end. It gets its
+// place when it is launched.
 func (s *shipper) header(kind wal.ObjectKind, frames []wal.Frame, end uint64) wal.ObjectHeader {
-	h := wal.ObjectHeader{
-		Kind: kind, Log: s.db.logID, At: wal.Position{Epoch: s.db.epoch, Number: s.next}, Nonce: objstore.NewID(),
-		Start: s.end, End: end, ManifestVersion: s.db.keeper.version.Load(),
-	}
+	h := wal.ObjectHeader{Kind: kind, Log: s.db.logID, Start: s.end, End: end}
 	if len(frames) > 0 {
 		h.MinMs, h.MaxMs = frames[0].Header().TimeMs, frames[len(frames)-1].Header().TimeMs
 	}
@@ -250,34 +308,33 @@ func (s *shipper) startData(frames []wal.Frame, sealed bool) {
 	if last {
 		end = s.gen.end
 	}
-	sh := &shipment{header: s.header(wal.Data, frames[:n], end), frames: frames[:n], gen: s.gen, last: last}
+	// A slice of its own: the generation's would keep all of its frames.
+	sh := &shipment{header: s.header(wal.Data, frames[:n], end), frames: slices.Clone(frames[:n]), gen: s.gen, last: last, bytes: bytes}
 	s.start(sh, n, bytes)
 	if last {
 		s.decide(s.gen)
 	}
 }
 
-// decide ends a generation whose last object was started.
+// decide ends a generation whose last object is decided.
 func (s *shipper) decide(g *generation) {
 	if !g.named {
 		g.cut = g.end
 	}
-	g.after = wal.Position{Epoch: s.db.epoch, Number: s.next}
 	close(g.decided)
 	wake(s.db.flusher.kick)
+	wake(s.db.stager.kick)
 }
 
 // startTables puts the rest of a sealed generation as tables, named by a small
 // object, instead of putting it twice. It gives the number now and leaves the
 // rest to the flusher: the object is put only when every table it names is
 // there. A seal is no record and follows in an object of its own.
-func (s *shipper) startTables(frames []wal.Frame, bytes int64) {
-	g := s.gen
-	if g.seal != nil {
-		frames = frames[:len(frames)-1]
-		bytes -= int64(len(g.seal))
-	}
+func (s *shipper) startTables(g *generation, frames []wal.Frame, bytes int64) {
 	sh := &shipment{header: s.header(wal.Tables, frames, g.end), gen: g, last: g.seal == nil}
+	if len(frames) == 0 {
+		sh.header.MinMs, sh.header.MaxMs = tableTimes(g.inherited)
+	}
 	g.cut, g.named = s.end, true
 	if s.db.opts.hooks.without(cutAtAttempted) {
 		g.cut = g.start
@@ -289,89 +346,11 @@ func (s *shipper) startTables(frames []wal.Frame, bytes int64) {
 }
 
 func (s *shipper) start(sh *shipment, frames int, bytes int64) {
-	s.next++
 	s.end = sh.header.End
 	s.taken += frames
 	s.shipped += bytes
 	s.ordinal += uint64(frames)
 	s.last = time.Now()
-	sh.ordinal, sh.begun = s.ordinal, s.last
-	s.flying = append(s.flying, sh)
-	s.db.spawn(func() { s.put(sh) })
-}
-
-// put makes the object's bytes, once, and sends them until they land.
-func (s *shipper) put(sh *shipment) {
-	ctx := s.db.stop
-	var body []byte
-	if sh.header.Kind == wal.Tables {
-		select {
-		case <-sh.gen.uploaded:
-		case <-ctx.Done():
-			return
-		}
-		body = wal.EncodeTables(sh.header, segment.AppendTables(nil, sh.gen.late))
-	} else {
-		body = wal.EncodeData(sh.header, sh.frames)
-	}
-	sh.size = len(body)
-	s.db.opts.hooks.at("ship: encoded")
-	var err error
-	if send := s.db.opts.hooks.put; send != nil {
-		err = send(s, sh, body)
-	} else {
-		err = putObject(ctx, s.db.bucket, sh.header, body, s.db.retry("ship"))
-	}
-	if err != nil {
-		s.db.fail(err)
-		return
-	}
-	s.db.opts.hooks.at("ship: put")
-	select {
-	case s.done <- sh:
-	case <-ctx.Done():
-	}
-}
-
-// putObject puts a WAL object under its name, if absent, until it is there.
-// An error is final: the log was taken over, somebody else's object lies under
-// the name, or ctx ended with the outcome unknown.
-func putObject(ctx context.Context, b objstore.Bucket, h wal.ObjectHeader, body []byte, retry *retry) error {
-	name := wal.ObjectName(h.At.Epoch, h.At.Number)
-	for {
-		err := retry.attempt(ctx, len(body), func(ctx context.Context) error {
-			_, err := b.Put(ctx, name, body, objstore.IfAbsent())
-			return err
-		})
-		if err == nil {
-			return nil
-		}
-		if errors.Is(err, objstore.ErrPrecondition) {
-			there, err := readObject(ctx, b, name, retry)
-			switch {
-			case errors.Is(err, objstore.ErrNotFound): // refused and yet absent: a store in motion
-			case err != nil:
-				return err
-			case there.Nonce == h.Nonce:
-				return nil
-			case there.Kind == wal.Fence && there.Next.Epoch > h.At.Epoch:
-				return fmt.Errorf("%w: %s names epoch %d, ours is %d", ErrFenced, name, there.Next.Epoch, h.At.Epoch)
-			default:
-				return &CorruptError{Object: name, Err: fmt.Errorf("somebody else's object: nonce %v, ours is %v", there.Nonce, h.Nonce)}
-			}
-		}
-		if err := retry.pause(ctx, name, err); err != nil {
-			return err
-		}
-	}
-}
-
-// readObject reads a WAL object, repeating what may pass. ErrNotFound is an
-// answer.
-func readObject(ctx context.Context, b objstore.Reader, name string, retry *retry) (wal.Object, error) {
-	got, err := retry.get(ctx, b, name, "")
-	if err != nil {
-		return wal.Object{}, err
-	}
-	return wal.DecodeObject(name, got.Data)
+	sh.ordinal = s.ordinal
+	s.waiting = append(s.waiting, sh)
 }

@@ -41,7 +41,7 @@ func (w *simWorld) act() {
 	}{
 		{40, w.actAppend}, {8, w.actBurst}, {3, w.actFlush}, {4, w.actSeal}, {2, w.actClose}, {5, w.actCrash},
 		{9, w.actOpen}, {4, w.actStall}, {2, w.actOutage}, {6, w.actView}, {4, w.actFresh}, {9, w.actConsume},
-		{5, w.actObserve}, {1, w.actReader}, {2, w.actCompact}, {2, w.actRival},
+		{5, w.actObserve}, {1, w.actReader}, {2, w.actCompact}, {2, w.actRival}, {2, w.actSiege},
 	}
 	total := 0
 	for _, a := range actions {
@@ -222,6 +222,34 @@ func (w *simWorld) actOutage() {
 		time.Sleep(d)
 		w.faulty.Down(false)
 	})
+}
+
+// actSiege appends through an outage for longer than memory lasts: what there
+// is no room for is staged. It may end in a crash, with the store away or back.
+func (w *simWorld) actSiege() {
+	p := w.someWriter()
+	if p == nil {
+		return
+	}
+	w.count("siege")
+	w.tracef("the store is away, %s is besieged", p.name)
+	w.faulty.Down(true)
+	for range 10 + w.rng.IntN(60) {
+		time.Sleep(time.Duration(w.rng.Int64N(int64(time.Second))))
+		records := w.batch()
+		records[0].Value = padding[:w.rng.IntN(len(padding))]
+		p.append(records, []Durability{Applied, Local}[w.rng.IntN(2)], 5*time.Minute, false)
+	}
+	end := w.rng.IntN(4)
+	if end == 0 {
+		w.actCrash()
+	}
+	time.Sleep(time.Duration(w.rng.Int64N(int64(20 * time.Second))))
+	w.faulty.Down(false)
+	if end == 1 {
+		time.Sleep(time.Duration(w.rng.Int64N(int64(20 * w.profile.latency))))
+		w.actCrash()
+	}
 }
 
 // someSource picks what to read through.

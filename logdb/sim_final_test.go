@@ -125,6 +125,9 @@ func (w *simWorld) judge() {
 	final := newSimFinal(w.oracle, first, trimmed)
 	final.store = w.store
 	final.check(d.epoch, p.dir)
+	if err := d.installed.wait(w.ctx, d.state.added()); err != nil { // a backlog takes longer than a close waits
+		w.oracle.fail("final writer: %v", err)
+	}
 	p.close()
 	w.running.Wait()
 	w.tidy()

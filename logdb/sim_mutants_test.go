@@ -36,6 +36,8 @@ var mutants = []mutant{
 	{off: epochByNonce, within: 500},
 	{off: manifestAfterFence, within: 2000, schedule: lateFence},
 	{off: replayFromEnd, within: 20},
+	{off: stagedFromEnd, within: 500},
+	{off: stagedInOrder, within: 500},
 	{off: timesGoOn, within: 60},
 	{off: tablesFirst, within: 200},
 	{off: cutAtAttempted, schedule: sweepHeld},

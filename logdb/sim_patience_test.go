@@ -12,11 +12,11 @@ import (
 	"github.com/logdb-go/logdb/objstore/objstoretest"
 )
 
-// full returns a log with all its memtables filled and the store away, so that
-// the next append waits inside the committer.
+// full returns a diskless log with all its memtables filled and the store
+// away, so that the next append waits inside the committer.
 func full(t *testing.T) (*LogDb, *objstoretest.Faulty) {
 	b := objstoretest.NewFaulty(objstore.NewMem(), objstoretest.Plan{})
-	d := openLog(t, b, Options{WALDir: "wal", fs: disk()})
+	d := openLog(t, b, Options{})
 	b.Down(true)
 	for range keptMemtables {
 		mustAppend(t, d, Applied, "a", "1")

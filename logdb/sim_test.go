@@ -133,6 +133,7 @@ func (c simCounts) mustHave(t *testing.T) {
 		"acked applied", "acked local", "acked remote", "append pending", "crash", "crash in open", "fenced", "stall", "outage",
 		"shipped data", "shipped tables", "adopted tables", "segment sealed", "merged", "dropped", "deleted", "local replayed", "lost", "reader opened",
 		"compactor opened", "compactor fenced", "merged elsewhere", "deleted elsewhere",
+		"staged", "inherited staged tables",
 	} {
 		if c[k] == 0 {
 			t.Errorf("no schedule had %q; the simulation has lost its reach: %v", k, c)

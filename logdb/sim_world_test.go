@@ -139,6 +139,7 @@ func (w *simWorld) writerOptions(rng *rand.Rand) Options {
 		Clock: func() time.Time { return time.Now().Add(skew) },
 		Events: EventListener{
 			Shipped: func(e Event) { n("shipped " + e.Name) },
+			Staged:  func(Event) { n("staged") },
 			Flushed: func(Event) { n("flushed") },
 			Sealed:  func(Event) { n("segment sealed") },
 			Merged:  func(Event) { n("merged") },

@@ -112,6 +112,12 @@ func (p *simWriter) recovered(d *LogDb) {
 		if g.mem == nil && len(g.late) > 0 {
 			p.w.count("adopted tables")
 		}
+		if len(g.inherited) > 0 {
+			p.w.count("inherited staged tables")
+		}
+		if g.mem != nil && len(g.files) > 0 {
+			p.w.count("staged in part")
+		}
 	}
 	if d.DurableSequence(Applied) > d.DurableSequence(Remote) {
 		p.w.count("local replayed")

@@ -5,6 +5,8 @@ import (
 	"io/fs"
 	"iter"
 	"os"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -18,6 +20,10 @@ type WALInspection = wal.Inspection
 // WALFile is what could be read in one file of a WAL directory.
 type WALFile = wal.FileInfo
 
+// WALStaged is one file of a WAL directory that holds tables, written while
+// the bucket was away.
+type WALStaged = wal.StagedInfo
+
 // InspectWAL looks into a WAL directory without changing or locking anything,
 // also while a writer has it open. fs.ErrNotExist where there is none. Damage
 // is no error; it is told in the inspection.
@@ -25,9 +31,9 @@ func InspectWAL(dir string) (WALInspection, error) {
 	return wal.Inspect(vfs.Default, dir)
 }
 
-// ReadWAL yields the records in the WAL files of a directory, or in one WAL
-// file, as they were appended: in the order of epochs and sequences. It
-// changes and locks nothing. A directory's lost/ is not read with it: each
+// ReadWAL yields the records in the files of a WAL directory, or in one such
+// file, in the order of their sequences: first those of staged memtables, then
+// those of the WAL files. It changes and locks nothing. A directory's lost/ is not read with it: each
 // directory below that is one of its own.
 //
 // The records may be in the log, too. Of those that are not, this is what
@@ -40,40 +46,82 @@ func InspectWAL(dir string) (WALInspection, error) {
 // *CorruptError for one, and what follows it are the records of the next.
 func ReadWAL(path string) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
-		files, err := walFiles(path)
+		files, staged, err := walFiles(path)
 		if err != nil {
 			yield(Entry{}, err)
 			return
 		}
-		for _, file := range files {
-			_, err := wal.ReadFile(vfs.Default, file, func(f wal.Frame, _ int64) error { return yieldFrame(f, yield) })
-			if errors.Is(err, errEnough) {
+		covered := uint64(0) // exclusive sequence below which frames are staged, too
+		read := func(file string, read func() error) bool {
+			err := read()
+			if errors.Is(err, fs.ErrNotExist) && file != path {
+				return true // trimmed meanwhile: its records are in the log
+			}
+			return !errors.Is(err, errEnough) && (err == nil || yield(Entry{}, err))
+		}
+		for _, file := range staged {
+			if !read(file, func() error { return yieldStaged(file, &covered, yield) }) {
 				return
 			}
-			if errors.Is(err, fs.ErrNotExist) && file != path {
-				continue // trimmed meanwhile: its records are in the log
-			}
-			if err != nil && !yield(Entry{}, err) {
+		}
+		for _, file := range files {
+			if !read(file, func() error {
+				_, err := wal.ReadFile(vfs.Default, file, func(f wal.Frame, _ int64) error {
+					if f.Header().First < covered {
+						return nil
+					}
+					return yieldFrame(f, yield)
+				})
+				return err
+			}) {
 				return
 			}
 		}
 	}
 }
 
-// walFiles lists the WAL files that path stands for.
-func walFiles(path string) ([]string, error) {
+// yieldStaged yields the records of one staged file and notes where it ends.
+func yieldStaged(file string, covered *uint64, yield func(Entry, error) bool) error {
+	s, err := wal.ReadStaged(vfs.Default, file)
+	if err != nil {
+		return err
+	}
+	tables, err := stagedTables(s)
+	if err != nil {
+		return err
+	}
+	entries, err := stagedEntries(s, tables, 0)
+	if err != nil {
+		return err
+	}
+	*covered = max(*covered, s.End)
+	for _, e := range entries {
+		if !yield(Entry{Key: e.key, Value: e.value, Sequence: e.seq, Time: time.UnixMilli(e.ms)}, nil) {
+			return errEnough
+		}
+	}
+	return nil
+}
+
+// walFiles lists the files that path stands for.
+func walFiles(path string) (files, staged []string, err error) {
 	if info, err := os.Stat(path); err == nil && !info.IsDir() {
-		return []string{path}, nil
+		if strings.Contains(filepath.Base(path), ".staged") {
+			return nil, []string{path}, nil
+		}
+		return []string{path}, nil, nil
 	}
 	in, err := InspectWAL(path)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var files []string
 	for _, f := range in.Files {
 		files = append(files, f.Path)
 	}
-	return files, nil
+	for _, f := range in.Staged {
+		staged = append(staged, f.Path)
+	}
+	return files, staged, nil
 }
 
 func yieldFrame(f wal.Frame, yield func(Entry, error) bool) error {

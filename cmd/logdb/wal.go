@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -68,9 +69,10 @@ func (a *app) printWAL(dir string, in logdb.WALInspection) error {
 	if err := a.printWALState(out, dir, in); err != nil {
 		return err
 	}
-	files := in.Files
+	files := append(stagedRows(in.Staged), in.Files...)
+	here := len(files)
 	for _, l := range in.Lost {
-		files = append(files, l.Files...)
+		files = append(append(files, stagedRows(l.Staged)...), l.Files...)
 	}
 	if len(files) > 0 {
 		if err := out.head("%10s %10s %10s %10s %10s %10s %10s  %-15s  %s", "EPOCH", "BYTES", "BATCHES", "SEALS", "RECORDS", "FIRST", "END", "ENDS", "FILE"); err != nil {
@@ -81,7 +83,7 @@ func (a *app) printWAL(dir string, in logdb.WALInspection) error {
 		if f.Err != nil {
 			damaged++
 		}
-		if err := out.walFile(dir, f, i >= len(in.Files), in.InUse); err != nil {
+		if err := out.walFile(dir, f, i >= here, in.InUse); err != nil {
 			return err
 		}
 	}
@@ -117,6 +119,15 @@ func (a *app) printWALState(out *printer, dir string, in logdb.WALInspection) er
 		dir, l.ID, log, l.Epoch, l.Limit, l.LimitEpoch, used)
 }
 
+// stagedRows shows files of staged memtables as files of frames, which they
+// stand for.
+func stagedRows(staged []logdb.WALStaged) (rows []logdb.WALFile) {
+	for _, s := range staged {
+		rows = append(rows, logdb.WALFile{Path: s.Path, Epoch: s.Epoch, Bytes: s.Bytes, Batches: s.Frames, First: s.First, End: s.End, Closed: true, Err: s.Err})
+	}
+	return rows
+}
+
 type walFileLine struct {
 	File    string `json:"file"`
 	Lost    bool   `json:"lost"`
@@ -142,6 +153,8 @@ func (p *printer) walFile(dir string, f logdb.WALFile, lost, inUse bool) error {
 	switch {
 	case f.Err != nil:
 		ends, l.Error = "DAMAGED", f.Err.Error()
+	case strings.Contains(filepath.Base(f.Path), ".staged"):
+		ends = "staged"
 	case !f.Closed && inUse && !lost:
 		ends = "open"
 	case !f.Closed && f.Torn > 0:
@@ -160,11 +173,11 @@ func (p *printer) walFile(dir string, f logdb.WALFile, lost, inUse bool) error {
 func printLost(out *printer, in logdb.WALInspection) error {
 	for _, l := range in.Lost {
 		batches, records := uint64(0), uint64(0)
-		for _, f := range l.Files {
+		for _, f := range append(stagedRows(l.Staged), l.Files...) {
 			batches, records = batches+f.Batches, records+f.Records
 		}
 		err := out.head("set aside, not read by the log: %s, %s, %s; logdb wal dump %s",
-			plural(uint64(len(l.Files)), "file"), pluralOf(batches, "batch", "batches"), plural(records, "record"), l.Path)
+			plural(uint64(len(l.Files)+len(l.Staged)), "file"), pluralOf(batches, "batch", "batches"), plural(records, "record"), l.Path)
 		if err != nil {
 			return err
 		}
