@@ -160,7 +160,7 @@ func (c *collector) flushedOnce(ctx context.Context, s *sentence, id segment.Tab
 	if id.Compacted {
 		return false, nil
 	}
-	_, end, err := c.cache.Sequences(ctx, patientReader{c.bucket}, c.log, info.Name, info.Size)
+	_, end, err := c.cache.Sequences(ctx, patientReader{c.bucket, func() *retry { return c.retry("collect") }}, c.log, info.Name, info.Size)
 	switch {
 	case errors.Is(err, objstore.ErrNotFound), errors.Is(err, objstore.ErrCorrupt), errors.Is(err, objstore.ErrUnsupported):
 		return false, nil // gone, or not to be understood: neither is deleted
