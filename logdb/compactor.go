@@ -64,7 +64,7 @@ func OpenCompactor(ctx context.Context, b objstore.Bucket, o CompactorOptions) (
 	if err != nil {
 		return nil, err
 	}
-	c := &Compactor{opts: o, pulse: newPulse()}
+	c := &Compactor{opts: o, pulse: newPulse(nil)}
 	meter := objstore.NewMeter(b)
 	op := &opening{opts: Options{hooks: o.hooks}, bucket: meter, retry: func(what string) *retry {
 		r := c.retry(what)

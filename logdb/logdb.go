@@ -84,7 +84,7 @@ func Open(ctx context.Context, b objstore.Bucket, o Options) (*LogDb, error) {
 	if o.hooks.grace > 0 {
 		o.CollectGrace = o.hooks.grace
 	}
-	d := &LogDb{opts: o, bucket: objstore.NewMeter(b), pulse: newPulse()}
+	d := &LogDb{opts: o, bucket: objstore.NewMeter(b), pulse: newPulse(o.Memory.Transfers)}
 	op := &opening{opts: o, bucket: d.bucket, retry: func(what string) *retry {
 		r := d.retry(what)
 		r.deniedIsFinal = true

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/logdb-go/logdb/objstore"
 )
 
 // Options configure a LogDb. The zero value is a diskless log with the
@@ -27,7 +29,8 @@ type Options struct {
 	// Without it Open fences whoever writes.
 	Polite bool
 
-	// LocalBytes is what WALDir may hold, in bytes: 8 GiB. While the bucket is
+	// LocalBytes is what WALDir may hold, in bytes: 8 GiB, or 16 memtables if
+	// that is more. While the bucket is
 	// away, memtables are staged there as tables, so that Local appends go on
 	// and memory stays within its budget. With this used up, or the disk full,
 	// appends fail with ErrDiskFull until the bucket is back.
@@ -89,6 +92,10 @@ type Memory struct {
 	// Cache is the block cache: 256 MiB of table data, and a quarter of that
 	// again for indexes and filters.
 	Cache int64
+	// Transfers bounds what is on its way to and from the bucket: nil is 256
+	// MiB for this log alone. Logs and readers of one process that share one
+	// keep to it together.
+	Transfers *objstore.Budget
 }
 
 // SegmentOptions say when the active segment is sealed and what is done then.
@@ -140,7 +147,7 @@ func (o Options) withDefaults() Options {
 	}
 	def(&o.Memory.Memtable, 64<<20)
 	def(&o.Memory.Queue, 64<<20)
-	def(&o.LocalBytes, 8<<30)
+	def(&o.LocalBytes, max(8<<30, 16*o.Memory.Memtable))
 	if o.Memory.QueueRecords == 0 {
 		o.Memory.QueueRecords = 1 << 20
 	}

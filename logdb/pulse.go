@@ -22,7 +22,8 @@ import (
 // there: twenty operations that repeat for ever ask a sick store no more often
 // than a few times a second.
 type pulse struct {
-	mu struct {
+	budget *objstore.Budget // of transfers
+	mu     struct {
 		sync.Mutex
 		tokens  float64 // below 0 while retries wait for theirs
 		filled  time.Time
@@ -42,11 +43,25 @@ const (
 	retryBurst = 20.0
 )
 
-func newPulse() *pulse {
-	p := &pulse{}
+func newPulse(budget *objstore.Budget) *pulse {
+	if budget == nil {
+		budget = objstore.NewBudget(transferBytes)
+	}
+	p := &pulse{budget: budget}
 	p.mu.tokens, p.mu.filled = retryBurst, time.Now()
 	p.mu.retries = map[string]uint64{}
 	return p
+}
+
+// transferBytes is the budget of a log that was given none.
+const transferBytes = 256 << 20
+
+// room waits until bodies of so many bytes may be on their way.
+func (p *pulse) room(ctx context.Context, bytes int) (release func(), err error) {
+	if p == nil {
+		return func() {}, nil
+	}
+	return p.budget.Acquire(ctx, int64(bytes))
 }
 
 // retry counts a retry and returns how long it waits for its token.

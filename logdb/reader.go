@@ -23,7 +23,11 @@ type ReaderOptions struct {
 	RefreshInterval time.Duration
 	// Cache is the block cache in bytes: 256 MiB of table data, and a quarter
 	// of that again for indexes and filters.
-	Cache  int64
+	Cache int64
+	// Transfers bounds what is on its way from the bucket, as Memory.Transfers
+	// does.
+	Transfers *objstore.Budget
+
 	Logger *slog.Logger     // nil: discards
 	Clock  func() time.Time // nil: time.Now
 	Events EventListener    // Retried
@@ -78,7 +82,7 @@ func OpenReader(ctx context.Context, b objstore.Reader, o ReaderOptions) (*LogDb
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}
-	r := &LogDbReader{opts: o, bucket: objstore.NewReaderMeter(b), pulse: newPulse(), followers: newFollowers()}
+	r := &LogDbReader{opts: o, bucket: objstore.NewReaderMeter(b), pulse: newPulse(o.Transfers), followers: newFollowers()}
 	r.stop, r.cancel = context.WithCancelCause(context.Background())
 	r.store = &view.Store{Source: patientReader{r.bucket, func() *retry { return r.retry("read") }}, Cache: segment.NewCache(o.Cache, o.Cache/4)}
 	r.refresher = &refresher{reader: r, asked: make(chan ask)}

@@ -38,6 +38,9 @@ const (
 	// never answers must not hold a name for ever.
 	attemptTime = 30 * time.Second
 	attemptRate = 1 << 20 // bytes per second on top
+	// getBytes is what a whole object is taken for, whose size nobody knows: a
+	// WAL object is seldom larger, and at most four times as large.
+	getBytes = 4 << 20
 )
 
 func newRetry(what string, told func(what, object string, err error, wait time.Duration)) *retry {
@@ -47,13 +50,20 @@ func newRetry(what string, told func(what, object string, err error, wait time.D
 	return &retry{what: what, delay: b, told: told}
 }
 
-// attempt runs f with the time that one request of that many bytes may take.
+// attempt runs f with the time that one request of that many bytes may take,
+// once the process has room for them: to wait for that takes none of the time.
+// It is the one way to the bucket.
 func (r *retry) attempt(ctx context.Context, bytes int, f func(context.Context) error) error {
+	release, err := r.pulse.room(ctx, bytes)
+	if err != nil {
+		return err
+	}
+	defer release()
 	limit := attemptTime + time.Duration(bytes/attemptRate)*time.Second
 	one, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	begun := time.Now()
-	err := f(one)
+	err = f(one)
 	r.pulse.attempted(ctx, begun, err)
 	return err
 }
@@ -140,7 +150,7 @@ func gaveUp(ctx context.Context, err error) error {
 func (r *retry) get(ctx context.Context, b objstore.Reader, name, etag string) (objstore.Object, error) {
 	for {
 		var got objstore.Object
-		err := r.attempt(ctx, 0, func(ctx context.Context) (err error) {
+		err := r.attempt(ctx, getBytes, func(ctx context.Context) (err error) {
 			if etag != "" {
 				got, err = b.GetIfChanged(ctx, name, etag)
 			} else {

@@ -23,7 +23,7 @@ func storm(s objstoretest.Storm) *objstoretest.Faulty {
 func TestRetriesShareABudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const operations, minutes = 40, 10
-		p, began := newPulse(), time.Now()
+		p, began := newPulse(nil), time.Now()
 		asked, over := 0, false
 		done := make(chan error)
 		var mu = make(chan struct{}, 1)
@@ -73,7 +73,7 @@ func TestRetriesShareABudget(t *testing.T) {
 // A few retries between many answers cost nothing but their own delay.
 func TestAnswersFillTheBudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPulse()
+		p := newPulse(nil)
 		for range int(retryBurst) {
 			p.retry("ship")
 		}
