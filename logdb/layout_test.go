@@ -28,7 +28,7 @@ var arrows = map[string][]string{
 	"logdb/doctor":       {"objstore"},
 	"logdb/server":       {"logdb/server/logpb", "logdb"},
 	"logdb/server/logpb": nil,
-	"cmd/logdb":          {"logdb", "logdb/doctor", "logdb/bench", "objstore"},
+	"cmd/logdb":          {"logdb", "logdb/doctor", "logdb/server", "logdb/bench", "objstore"},
 	"cmd/jetbench":       {"logdb", "logdb/bench"}, // a module of its own
 }
 
@@ -47,7 +47,7 @@ var vendors = map[string][]string{
 	"github.com/cenkalti/backoff/":        {"logdb"},
 	"google.golang.org/protobuf/encoding": {"segment", "logdb/bench", "logdb/server"},
 	"github.com/prometheus/":              {"wal", "logdb/server"},
-	"go.opentelemetry.io/":                {"logdb/server"},
+	"go.opentelemetry.io/":                {"logdb/server", "cmd/logdb"},
 	"connectrpc.com/":                     {"logdb/server", "logdb/server/logpb"},
 }
 

@@ -72,17 +72,26 @@ func (a *app) write(ctx context.Context, f func(*logdb.LogDb) error) error {
 	if err != nil {
 		return err
 	}
-	d, err := logdb.Open(ctx, b, logdb.Options{
+	d, err := a.open(ctx, b, logdb.Options{
 		WALDir: a.walDir(), Polite: !a.takeover, Logger: a.logger(), ExternalCompactor: a.external, Limits: logdb.Limits{ValueBytes: maxValueBytes, BatchBytes: maxBatchBytes},
 	})
+	if err != nil {
+		return err
+	}
+	return errors.Join(f(d), d.Close())
+}
+
+// open says what to do where the log has a writer.
+func (a *app) open(ctx context.Context, b objstore.Bucket, o logdb.Options) (*logdb.LogDb, error) {
+	d, err := logdb.Open(ctx, b, o)
 	var busy *logdb.BusyError
 	switch {
 	case errors.As(err, &busy):
-		return fmt.Errorf("%w; if it is gone, --takeover takes the log now, and so does waiting a minute", err)
+		return nil, fmt.Errorf("%w; if it is gone, --takeover takes the log now, and so does waiting a minute", err)
 	case err != nil:
-		return fmt.Errorf("open %s: %w", a.bucketURL, err)
+		return nil, fmt.Errorf("open %s: %w", a.bucketURL, err)
 	}
-	return errors.Join(f(d), d.Close())
+	return d, nil
 }
 
 // read opens the log for reading alone, runs f and closes it.

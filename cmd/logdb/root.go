@@ -79,12 +79,13 @@ beside it, with nothing but the bucket.`,
 	flags.StringVarP(&a.output, "output", "o", "text", "`format` of the output: text, or json (one object per line)")
 	flags.BoolVarP(&a.verbose, "verbose", "v", false, "tell on stderr what happens in the background")
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
-	root.AddGroup(&cobra.Group{ID: "write", Title: "Writing:"}, &cobra.Group{ID: "read", Title: "Reading:"}, &cobra.Group{ID: "doubt", Title: "Looking inside:"})
+	root.AddGroup(&cobra.Group{ID: "write", Title: "Writing:"}, &cobra.Group{ID: "serve", Title: "Serving:"}, &cobra.Group{ID: "read", Title: "Reading:"}, &cobra.Group{ID: "doubt", Title: "Looking inside:"})
 	for _, c := range []struct {
 		group string
 		cmd   *cobra.Command
 	}{
 		{"write", a.loadCommand()}, {"write", a.appendCommand()}, {"write", a.sealCommand()}, {"write", a.compactCommand()},
+		{"serve", a.serveCommand()},
 		{"read", a.scanCommand()}, {"read", a.tailCommand()}, {"read", a.keysCommand()}, {"read", a.countCommand()}, {"read", a.segmentsCommand()},
 		{"doubt", a.inspectCommand()}, {"doubt", a.checkCommand()}, {"doubt", a.dumpCommand()}, {"doubt", a.walCommand()}, {"doubt", a.doctorCommand()}, {"doubt", a.benchCommand()},
 		{"", a.versionCommand()},

@@ -31,6 +31,14 @@ func (a *app) versionCommand() *cobra.Command {
 	}
 }
 
+// version is the module's, as far as the build knows it.
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		return info.Main.Version
+	}
+	return "unknown"
+}
+
 type versionLine struct {
 	Version  string `json:"version"`
 	Revision string `json:"revision,omitempty"`

@@ -37,6 +37,8 @@ var figures = []figure{
 	counterOf("logdb_cache_meta_hits_total", "Indexes and filters found in the cache.", func(m logdb.Metrics) float64 { return float64(m.Cache.MetaHits) }),
 	counterOf("logdb_cache_meta_misses_total", "Indexes and filters read from the bucket.", func(m logdb.Metrics) float64 { return float64(m.Cache.MetaMisses) }),
 	gaugeOf("logdb_cache_tables", "Tables whose index and filter are in the cache.", func(m logdb.Metrics) float64 { return float64(m.Cache.Tables) }),
+	gaugeOf("logdb_local_bytes", "Files in the WAL directory.", func(m logdb.Metrics) float64 { return float64(m.LocalBytes) }),
+	gaugeOf("logdb_staged_bytes", "Of these, memtables that were staged while the bucket was away.", func(m logdb.Metrics) float64 { return float64(m.StagedBytes) }),
 	gaugeOf("logdb_unshipped_sequences", "Sequences applied and not yet in the bucket.", func(m logdb.Metrics) float64 { return float64(m.Applied - min(m.Remote, m.Applied)) }),
 	gaugeOf("logdb_unflushed_sequences", "Sequences applied and not yet in tables.", func(m logdb.Metrics) float64 { return float64(m.Applied - min(m.Flushed, m.Applied)) }),
 }
@@ -45,6 +47,7 @@ var (
 	watermarkDesc  = prometheus.NewDesc("logdb_watermark_sequence", "Exclusive sequence below which every record has come so far. The lag of a reader is applied of its writer less frontier of its own.", []string{"level"}, nil)
 	requestDesc    = prometheus.NewDesc("logdb_store_requests_total", "Requests to the bucket. A store bills put and list as the dear ones.", []string{"kind"}, nil)
 	errorDesc      = prometheus.NewDesc("logdb_store_errors_total", "Requests that were answered otherwise than with success. Many are answers, such as not_found at the end of the WAL.", []string{"kind", "outcome"}, nil)
+	retryDesc      = prometheus.NewDesc("logdb_store_retries_total", "Requests that were repeated, by operation.", []string{"operation"}, nil)
 	bytesDesc      = prometheus.NewDesc("logdb_store_bytes_total", "Bytes received by get and get_range, and sent by put.", []string{"kind"}, nil)
 	costDesc       = prometheus.NewDesc("logdb_store_cost_dollars_total", "What the requests have cost, estimated by a price list. Storage and traffic are not in it.", nil, nil)
 	segmentsDesc   = prometheus.NewDesc("logdb_segments", "Retained segments.", nil, nil)
@@ -76,6 +79,7 @@ func (c *logCollector) Collect(out chan<- prometheus.Metric) {
 	}
 	counters(out, requestDesc, m.Requests)
 	counters(out, bytesDesc, m.RequestBytes)
+	counters(out, retryDesc, m.Retries)
 	for _, name := range slices.Sorted(maps.Keys(m.RequestErrors)) {
 		kind, outcome, _ := strings.Cut(name, "/")
 		out <- prometheus.MustNewConstMetric(errorDesc, prometheus.CounterValue, float64(m.RequestErrors[name]), kind, outcome)

@@ -69,6 +69,8 @@ func translate(err error) *apiError {
 		return &apiError{status: http.StatusGone, code: "trimmed", message: trimmed.Error(), details: logpb.ErrorResponse{OldestSequence: &trimmed.Oldest}}
 	case errors.Is(err, logdb.ErrQueueFull):
 		return &apiError{status: http.StatusTooManyRequests, code: "queue_full", message: "the append queue is full; nothing was written", retry: true}
+	case errors.Is(err, logdb.ErrDiskFull):
+		return &apiError{status: http.StatusServiceUnavailable, code: "disk_full", message: "the writer's disk is full while the bucket is away; nothing was written", retry: true, cause: err}
 	case errors.Is(err, logdb.ErrClosed), errors.Is(err, logdb.ErrFenced):
 		return &apiError{status: http.StatusServiceUnavailable, code: "closed", message: "this server's log is closed; nothing was written", retry: true, cause: err}
 	case errors.Is(err, logdb.ErrStale):

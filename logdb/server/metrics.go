@@ -29,7 +29,6 @@ type Metrics struct {
 	acks                       *prometheus.HistogramVec
 	failures                   *prometheus.CounterVec
 	followers, waiters         prometheus.Gauge
-	pushes                     *prometheus.HistogramVec
 	background                 *prometheus.HistogramVec
 	backgroundBytes            *prometheus.CounterVec
 

@@ -187,6 +187,7 @@ func (s *Server) routes() {
 	} {
 		s.mux.Handle("GET "+path, s.o.Meter.count("health", f))
 	}
+	s.mux.Handle("GET /metrics", s.o.Tokens.Require(s.o.Meter.count("metrics", s.o.Meter.Handler().ServeHTTP)))
 	s.mux.Handle("/api/", s.serve(route{name: "unknown", handle: func(_ http.ResponseWriter, r *http.Request, _ *params) error {
 		return &apiError{status: http.StatusNotFound, code: "not_found", message: "no such route: " + r.Method + " " + r.URL.Path}
 	}}))

@@ -285,6 +285,7 @@ func TestWhatErrorsTell(t *testing.T) {
 		{&logdb.PendingError{Err: context.DeadlineExceeded}, 504, "pending"},
 		{&logdb.PendingError{Err: logdb.ErrFenced}, 504, "pending"},
 		{logdb.ErrQueueFull, 429, "queue_full"},
+		{logdb.ErrDiskFull, 503, "disk_full"},
 		{logdb.ErrFenced, 503, "closed"},
 		{&logdb.TrimmedError{Oldest: 7}, 410, "trimmed"},
 		{&logdb.LimitError{What: "key"}, 413, "too_large"},
