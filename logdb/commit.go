@@ -197,6 +197,7 @@ func (c *committer) publish() error {
 		return nil
 	}
 	c.gen.mem.ApplyAll(g.frames)
+	c.db.arrears.applied(c.next, recordsOf(g.requests), uint64(g.bytes)) // before the shipper can ship it
 	c.db.state.append(c.gen, g.frames, g.bytes)
 	c.db.applied.advance(c.next)
 	c.db.opts.hooks.at("append: applied")
@@ -222,6 +223,13 @@ func (c *committer) publish() error {
 	return nil
 }
 
+func recordsOf(requests []*request) (n uint64) {
+	for _, r := range requests {
+		n += uint64(r.records)
+	}
+	return n
+}
+
 // makeRoom waits until a batch of size bytes and n records may be applied: the
 // memtables have room, recovery stays short, and the sequences are below the
 // durable limit.
@@ -232,7 +240,9 @@ func (c *committer) makeRoom(size int64, n uint64) error {
 			return err
 		}
 	}
-	if err := c.waitForFlush(); err != nil {
+	err := c.waitForFlush()
+	d.held.Store(nil)
+	if err != nil {
 		return err
 	}
 	d.limits.note(c.next)
@@ -259,6 +269,7 @@ func (c *committer) waitForFlush() error {
 		if err := c.publish(); err != nil {
 			return err
 		}
+		d.held.CompareAndSwap(nil, &begun)
 		if err := c.pause(d.freed, stageLook); err != nil {
 			return err
 		}
@@ -289,6 +300,9 @@ func (c *committer) block(signal <-chan struct{}, while func() bool) error {
 	if err := c.publish(); err != nil {
 		return err
 	}
+	since := time.Now()
+	c.db.held.Store(&since)
+	defer c.db.held.Store(nil)
 	for while() {
 		select {
 		case <-signal:

@@ -44,7 +44,9 @@ type LogDb struct {
 	view  atomic.Pointer[view.View]
 	freed chan struct{} // a generation was installed, or staged
 
-	shared atomic.Bool // another process edits the tables: the view grows old
+	arrears *arrears
+	held    atomic.Pointer[time.Time] // since when an append is held back; nil: none is
+	shared  atomic.Bool               // another process edits the tables: the view grows old
 
 	applied, local, remote watermark // sequences
 	shipped                watermark // frames, over this writer's life
@@ -55,8 +57,9 @@ type LogDb struct {
 	cancel context.CancelCauseFunc
 	joined sync.WaitGroup
 	closer sync.Once
-	err    atomic.Pointer[error] // sticky
-	closed error                 // what Close returned first
+	err    atomic.Pointer[error]     // sticky
+	ended  atomic.Pointer[time.Time] // about when err was set; set before it
+	closed error                     // what Close returned first
 	lost   Lost
 }
 
@@ -214,6 +217,10 @@ func (d *LogDb) start(ctx context.Context, op *opening) error {
 	d.keeper.holds = d.holds
 	d.keeper.sign = func(m *segment.Manifest) { m.WrittenMs = d.opts.Clock().UnixMilli() }
 	d.followers = newFollowers()
+	d.arrears = newArrears(&d.opts)
+	if op.rec.end > op.end {
+		d.arrears.applied(op.rec.end, op.rec.localRecords, op.rec.localBytes)
+	}
 	d.shipper = &shipper{db: d, kick: make(chan struct{}, 1), done: make(chan *shipment), end: op.end}
 	d.flusher = &flusher{db: d, kick: make(chan struct{}, 1), built: make(chan *generation)}
 	d.limits = &limiter{db: d, kick: make(chan struct{}, 1), raised: make(chan struct{}, 1), manifest: op.current.Limit}
@@ -378,6 +385,8 @@ func (d *LogDb) fail(err error) {
 	if !errors.Is(err, ErrFenced) && !errors.Is(err, ErrClosed) {
 		err = &poisonedError{err}
 	}
+	now := time.Now()
+	d.ended.CompareAndSwap(nil, &now)
 	if !d.err.CompareAndSwap(nil, &err) {
 		return
 	}

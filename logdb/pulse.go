@@ -29,6 +29,7 @@ type pulse struct {
 		filled  time.Time
 		retries map[string]uint64
 
+		pending   int       // operations that wait to repeat
 		answered  time.Time // when the store last did
 		begun     time.Time // of what failed first since then; zero: nothing did
 		failed    time.Time // when the newest failure was known
@@ -49,7 +50,7 @@ func newPulse(budget *objstore.Budget) *pulse {
 	}
 	p := &pulse{budget: budget}
 	p.mu.tokens, p.mu.filled = retryBurst, time.Now()
-	p.mu.retries = map[string]uint64{}
+	p.mu.retries, p.mu.recovered = map[string]uint64{}, time.Now()
 	return p
 }
 
@@ -76,6 +77,16 @@ func (p *pulse) retry(what string) time.Duration {
 	p.mu.tokens = min(p.mu.tokens+retryFloor*now.Sub(p.mu.filled).Seconds(), retryBurst) - 1
 	p.mu.filled = now
 	return time.Duration(max(-p.mu.tokens, 0) / retryFloor * float64(time.Second))
+}
+
+// wait counts who waits to repeat; it is called again with -1.
+func (p *pulse) wait(n int) {
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.mu.pending += n
 }
 
 // counts returns the retries so far, by what was repeated.
@@ -123,10 +134,34 @@ const (
 	evidenceAge = retryAfterMost + attemptTime + 30*time.Second
 )
 
-// outage reports whether the store has failed for long enough, up to now.
-// Called with the lock held.
+// outage reports whether the store has failed for long enough: up to now where
+// somebody is about to ask again, else up to the newest failure. Called with the
+// lock held.
 func (p *pulse) outage(now time.Time) bool {
-	return !p.mu.begun.IsZero() && !p.forgotten(now) && now.Sub(p.mu.begun) >= unreachableAfter
+	if p.mu.begun.IsZero() || p.forgotten(now) {
+		return false
+	}
+	upTo := p.mu.failed
+	if p.mu.pending > 0 {
+		upTo = now
+	}
+	return upTo.Sub(p.mu.begun) >= unreachableAfter
+}
+
+// health returns since when the store is unreachable, zero if it is not; since
+// when it is not, and what it said last if that was a failure.
+func (p *pulse) health(now time.Time) (down, recovered time.Time, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.outage(now):
+		return p.mu.begun, p.mu.recovered, p.mu.err
+	case !p.mu.begun.IsZero() && p.forgotten(now) && p.mu.failed.Sub(p.mu.begun) >= unreachableAfter:
+		return time.Time{}, p.mu.failed.Add(evidenceAge), nil
+	case p.forgotten(now):
+		return time.Time{}, p.mu.recovered, nil
+	}
+	return time.Time{}, p.mu.recovered, p.mu.err
 }
 
 // silent returns how long the store has failed without an answer; 0 if it has

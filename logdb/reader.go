@@ -48,12 +48,14 @@ type LogDbReader struct {
 	refresher *refresher
 	snapshot  atomic.Pointer[snapshot]
 	frontier  watermark
+	looked    atomic.Pointer[looked]
 
 	stop   context.Context
 	cancel context.CancelCauseFunc
 	joined sync.WaitGroup
 	closer sync.Once
 	closed error
+	ended  atomic.Pointer[time.Time] // when stop ended; set before
 }
 
 // snapshot is what the reader shows: a view and the frontier below which it is
@@ -125,6 +127,8 @@ func (r *LogDbReader) ask(ctx context.Context, manifest bool) error {
 // Close ends the refresh and every follower. It can be called more than once.
 func (r *LogDbReader) Close() error {
 	r.closer.Do(func() {
+		now := time.Now()
+		r.ended.Store(&now)
 		r.cancel(ErrClosed)
 		r.joined.Wait()
 		r.followers.wakeAll(0)

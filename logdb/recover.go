@@ -29,6 +29,8 @@ type recovery struct {
 
 	covered  uint64        // exclusive sequence below which local frames are staged, too
 	obsolete []*wal.Staged // staged, and wholly in the bucket
+
+	localRecords, localBytes uint64 // in what was only on this machine
 }
 
 // begin takes the state that the manifest describes.
@@ -209,6 +211,8 @@ func (r *recovery) localFrame(bucketEnd uint64, f wal.Frame) error {
 		r.close()
 	}
 	r.local++
+	r.localRecords += uint64(h.Count)
+	r.localBytes += uint64(len(f))
 	return r.frame(f)
 }
 

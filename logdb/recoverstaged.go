@@ -94,6 +94,8 @@ func (r *recovery) inherit(s *wal.Staged, tables []segment.Table) {
 		r.seg.records += t.Records
 		r.last = max(r.last, t.LastMs)
 		r.local++
+		r.localRecords += t.Records
+		r.localBytes += t.KeyBytes + t.ValueBytes
 	}
 }
 
@@ -124,6 +126,8 @@ func (r *recovery) unstage(bucketEnd uint64, s *wal.Staged, tables []segment.Tab
 			return err
 		}
 		r.local++
+		r.localRecords += uint64(n)
+		r.localBytes += uint64(len(f))
 		all = all[n:]
 	}
 	return nil

@@ -95,6 +95,13 @@ func (r *LogDbReader) retry(what string) *retry {
 // refresh brings the snapshot up to what the bucket holds. With manifest it
 // reads that first, whatever the WAL says.
 func (r *refresher) refresh(ctx context.Context, manifest bool) error {
+	begun := time.Now()
+	err := r.look(ctx, manifest)
+	r.reader.note(begun, err)
+	return err
+}
+
+func (r *refresher) look(ctx context.Context, manifest bool) error {
 	ctx, cancel := context.WithTimeout(ctx, refreshBound)
 	defer cancel()
 	h := &r.reader.opts.hooks

@@ -115,6 +115,8 @@ func (r *retry) pause(ctx context.Context, object string, err error) error {
 	if r.told != nil {
 		r.told(r.what, object, err, wait)
 	}
+	r.pulse.wait(1)
+	defer r.pulse.wait(-1)
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {

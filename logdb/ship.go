@@ -97,6 +97,7 @@ func (s *shipper) reap() {
 	for n < len(s.flying) && s.flying[n].landed {
 		sh := s.flying[n]
 		n++
+		s.db.arrears.shipped(sh.header.End)
 		s.db.remote.advance(sh.header.End)
 		s.db.followers.visible()
 		s.db.local.advance(sh.header.End)

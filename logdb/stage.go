@@ -87,6 +87,15 @@ func (s *stager) room(full bool, waited time.Duration) (bool, error) {
 	return false, nil
 }
 
+// short reports whether appends fail with ErrDiskFull, or soon would.
+func (s *stager) short() bool {
+	d := s.db
+	if d.dir == nil || d.state.backlog() == 0 || d.pulse.silent() < d.opts.hooks.stageAfter() {
+		return false
+	}
+	return d.dir.StagedBytes()+d.committer.log.Size()+d.opts.Memory.Memtable > d.opts.LocalBytes || s.refused()
+}
+
 // refused reports whether the disk would not take a file a moment ago.
 func (s *stager) refused() bool {
 	at := s.failed.Load()

@@ -11,9 +11,9 @@ const probeCleanup = 10 * time.Second
 
 // Probe writes an object named probe- and a fresh ID, with conditions that hold and conditions that do not, and
 // deletes it again: about eight small requests, sent one after the other, for a writer that opens. It returns nil if
-// the store behaved, ErrUnsafe with a plain sentence if it took a write that it should have refused or hid one that it had acknowledged, and otherwise what
-// kept it from finding out. It cannot show that conditions are atomic under a race; the conformance suite of
-// objstoretest looks for that.
+// the store behaved, ErrUnsafe with a plain sentence if it took a write that it should have refused or hid one that it
+// had acknowledged, and otherwise what kept it from finding out. It cannot show that conditions are atomic under a race;
+// the conformance suite of objstoretest looks for that.
 func Probe(ctx context.Context, b Bucket) error {
 	name := "probe-" + NewID().String()
 	defer func() {
