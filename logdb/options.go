@@ -30,10 +30,10 @@ type Options struct {
 	Polite bool
 
 	// LocalBytes is what WALDir may hold, in bytes: 8 GiB, or 16 memtables if
-	// that is more. While the bucket is
-	// away, memtables are staged there as tables, so that Local appends go on
-	// and memory stays within its budget. With this used up, or the disk full,
-	// appends fail with ErrDiskFull until the bucket is back.
+	// that is more. While the bucket is away, memtables are staged there as
+	// tables, so that Local appends go on and memory stays within its budget.
+	// With this used up, or the disk full, appends fail with ErrDiskFull until
+	// the bucket is back.
 	LocalBytes int64
 
 	Limits    Limits

@@ -74,12 +74,12 @@ func (s *stager) room(full bool, waited time.Duration) (bool, error) {
 		return true, nil
 	}
 	after := d.opts.hooks.stageAfter()
-	away := waited >= after || d.pulse.silent() >= after
+	away := d.pulse.silent() >= after
 	switch {
-	case !away && (backlog == 0 || over):
-		return false, nil
-	case over:
+	case over && away:
 		return false, fmt.Errorf("%w: %s holds %d bytes, limit %d", ErrDiskFull, d.opts.WALDir, used, d.opts.LocalBytes)
+	case over || !away && waited < after && backlog == 0:
+		return false, nil
 	}
 	s.on.Store(true)
 	wake(s.kick)
