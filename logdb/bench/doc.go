@@ -15,7 +15,8 @@
 // # What is measured
 //
 // A GB is 1e9 bytes of keys and values. Latency in an open loop is counted from the moment at which an operation was due,
-// whether or not anything was ready to start it, so that a stall is seen by everything that it delayed. Processor time
+// whether or not anything was ready to start it, so that a stall is seen by everything that it delayed. The generator's
+// own timers are up to a millisecond late, and that counts too; the figures named schedule_lag show it. Processor time
 // and memory are those of the whole process, the load generator included; what the generator alone takes is measured
 // by a dry run and printed beside. Nothing is subtracted.
 //

@@ -105,6 +105,7 @@ func (b *Scan) Flags(f *flag.FlagSet) {
 	f.IntVar(&b.Records, "records", b.Records, "`records` of a key")
 	f.IntVar(&b.Scans, "scans", b.Scans, "`number` of scans")
 	f.Var((*sizeFlag)(&b.LongBytes), "long-bytes", "`size` of the values of one long key; 0: none")
+	f.IntVar(&b.AtOnce, "gets-at-once", b.AtOnce, "bare GETs under way at once, of the long scan's baseline: `number`")
 }
 
 // Flags implements Benchmark.

@@ -89,6 +89,18 @@ func (o LogOptions) writer(walDir string) logdb.Options {
 	return w
 }
 
+// budget is what a writer with these options may hold: four memtables, the queue, and both caches.
+func (o LogOptions) budget() int64 {
+	memtable, cache := o.MemtableBytes, o.CacheBytes
+	if memtable == 0 {
+		memtable = 64 << 20
+	}
+	if cache == 0 {
+		cache = 256 << 20
+	}
+	return 4*memtable + 64<<20 + cache + cache/4
+}
+
 func (o LogOptions) reader() logdb.ReaderOptions {
 	return logdb.ReaderOptions{RefreshInterval: time.Duration(o.RefreshInterval), Cache: o.CacheBytes}
 }
@@ -201,6 +213,9 @@ func (p *Place) run(ctx context.Context, name string, parameters any, f func(*si
 	}
 	if err != nil {
 		return nil, err
+	}
+	if p.target() == "library" {
+		r.Metrics["memory_budget_bytes"] = float64(p.Log.budget())
 	}
 	return r.end(), nil
 }

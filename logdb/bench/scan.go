@@ -12,15 +12,16 @@ import (
 type Scan struct {
 	Workload
 	Records   int   `json:"records_per_key"`
-	Scans     int   `json:"scans"`      // of one key each
-	LongBytes int64 `json:"long_bytes"` // values of the long key; 0: none
+	Scans     int   `json:"scans"`        // of one key each
+	LongBytes int64 `json:"long_bytes"`   // values of the long key; 0: none
+	AtOnce    int   `json:"gets_at_once"` // of the long scan's baseline
 }
 
 // DefaultScan is 1,000 keys of 100 records.
 func DefaultScan() Scan {
 	w := DefaultWorkload()
 	w.Keys = 1000
-	return Scan{Workload: w, Records: 100, Scans: 100}
+	return Scan{Workload: w, Records: 100, Scans: 100, AtOnce: 16}
 }
 
 // Run runs the benchmark.
@@ -28,7 +29,7 @@ func (b *Scan) Run(ctx context.Context, p *Place) (*Result, error) {
 	if err := p.only("scan"); err != nil {
 		return nil, err
 	}
-	if b.Records < 1 || b.Scans < 1 || b.LongBytes < 0 || b.Values == Flights {
+	if b.Records < 1 || b.Scans < 1 || b.AtOnce < 1 || b.LongBytes < 0 || b.Values == Flights {
 		return nil, fmt.Errorf("bench: scan: %d records, %d scans, values %s; want at least 1 of each and no data set", b.Records, b.Scans, b.Values)
 	}
 	shared, err := b.corpus()
@@ -184,8 +185,8 @@ func (s *site) withReader(ctx context.Context, f func(*logdb.LogDbReader) error)
 	return err
 }
 
-// long scans one key that has much, cold and warm, and backward. The baseline are the same requests, bare, and as many at
-// once as the scan had.
+// long scans one key that has much, cold and warm, and backward. The baselines are the same requests, bare: as many at once
+// as the scan had, and AtOnce.
 func (b *Scan) long(ctx context.Context, s *site, m Metrics, shared *corpus) error {
 	w := b.Workload
 	w.Keys = 1
@@ -220,13 +221,15 @@ func (b *Scan) long(ctx context.Context, s *site, m Metrics, shared *corpus) err
 			if name == "long_warm" {
 				break
 			}
-			begun := time.Now()
-			if err := s.store.replay(ctx, o.tally.reads, int(o.tally.top.Load())); err != nil {
-				return err
+			for name, atOnce := range map[string]int{"same": int(o.tally.top.Load()), "ranged": b.AtOnce} {
+				begun := time.Now()
+				if err := s.store.replay(ctx, o.tally.reads, atOnce); err != nil {
+					return err
+				}
+				bare := time.Since(begun)
+				m["baseline_"+name+"_gets_megabytes_per_second"] = float64(o.bytes) / 1e6 / bare.Seconds()
+				m["long_cold_share_of_"+name+"_gets"] = bare.Seconds() / o.took.Seconds()
 			}
-			bare := time.Since(begun)
-			m["baseline_ranged_gets_megabytes_per_second"] = float64(o.bytes) / 1e6 / bare.Seconds()
-			m["long_cold_share_of_ranged_gets"] = bare.Seconds() / o.took.Seconds()
 		}
 		return nil
 	})
