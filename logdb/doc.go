@@ -35,8 +35,17 @@
 //
 // *[PendingError] means that the batch is in the log and was not seen to reach
 // the level: it must not be appended again. Any other error means that nothing
-// was written. A store that is away is not an error: shipping goes on when it
-// is back, and meanwhile memory fills up to Options.Memory and appends wait.
+// was written.
+//
+// # When the bucket is away
+//
+// A store that is away is not an error: requests are repeated for as long as
+// the log is open, and everything is shipped, in order, when it is back. With a
+// WAL directory, appends at Applied and Local go on meanwhile: memtables that
+// memory has no room for are staged, as tables, in the WAL directory, where they
+// are read and survive a restart, up to Options.LocalBytes; then appends fail
+// with [ErrDiskFull]. Without one they wait once the memtables are full.
+// [LogDb.Health] tells which of it is so.
 //
 // # One writer
 //
@@ -51,9 +60,10 @@
 // next move; those of Get are the caller's. Iterators must be closed. Close of
 // a LogDb waits for its goroutines, of which there are, owned by the struct of
 // the same name: committer (order, sequences, segments), shipper (WAL objects;
-// one more per PUT under way), flusher (tables), install (manifest), limiter
-// (sequence limits), maintainer (retention and merges), collector (deletes). A
-// LogDbReader has one, refresher.
+// one more per PUT under way), flusher (tables), stager (tables on the local
+// disk while the bucket is away), install (manifest), limiter (sequence limits),
+// maintainer (retention and merges), collector (deletes). A LogDbReader has one,
+// refresher.
 //
 // # Requests
 //
