@@ -246,9 +246,11 @@ func withGeneration(segs []view.SegmentInfo, g *generation) []view.SegmentInfo {
 	}
 	s := &segs[len(segs)-1]
 	if g.mem == nil {
-		tables := g.late
-		if g.staged != nil {
+		var tables []segment.Table
+		if g.staged != nil { // then late is the flusher's yet
 			tables = g.staged.tables
+		} else {
+			tables = g.late
 		}
 		for _, t := range tables {
 			s.Records, s.Bytes, s.LastMs = s.Records+t.Records, s.Bytes+t.KeyBytes+t.ValueBytes, max(s.LastMs, t.LastMs)
