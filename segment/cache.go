@@ -34,6 +34,7 @@ type Cache struct {
 	blocks  *pebble.Cache
 	options sstable.ReaderOptions // with the one handle that all tables share
 	budget  int64
+	disk    *Disk // nil: none
 
 	mu struct {
 		sync.Mutex
@@ -106,6 +107,10 @@ func NewCache(dataBytes, metaBytes int64) *Cache {
 	c.mu.numbers = make(map[tableKey]uint64)
 	return c
 }
+
+// UseDisk puts a disk below the cache. It comes before the first Open, and the
+// disk is closed after the last Reader.
+func (c *Cache) UseDisk(d *Disk) { c.disk = d }
 
 // Stats returns counters and present sizes.
 func (c *Cache) Stats() CacheStats {
@@ -239,7 +244,7 @@ func (c *Cache) numberLocked(key tableKey) uint64 {
 
 // load reads and opens the table that the caller acquired first.
 func (c *Cache) load(ctx context.Context, o *openTable, src objstore.Reader, log objstore.ID, t *Table) {
-	o.err = o.open(ctx, c.options, src, log, t)
+	o.err = o.open(ctx, c, src, log, t)
 	close(o.loaded)
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -12,25 +12,35 @@ import (
 	"github.com/logdb-go/logdb/objstore"
 )
 
-// open reads the tail of t with one request and checks everything it says.
-func (o *openTable) open(ctx context.Context, options sstable.ReaderOptions, src objstore.Reader, log objstore.ID, t *Table) error {
+// open reads the tail of t with one request, unless the disk has it, and checks
+// everything it says.
+func (o *openTable) open(ctx context.Context, c *Cache, src objstore.Reader, log objstore.ID, t *Table) error {
 	name := t.Name()
 	if t.Tail < 0 || t.Size <= t.Tail {
 		return fmt.Errorf("segment: table %s: tail [%d, %d): %w", name, t.Tail, t.Size, errInvalid)
+	}
+	o.name, o.dataEnd = name, t.Tail
+	kept := piece{log: log, table: o.key, off: t.Tail, bytes: t.Size - t.Tail}
+	if tail := c.disk.read(kept); tail != nil && o.take(ctx, c, tail, log, t) == nil {
+		return nil
 	}
 	tail, err := getRange(ctx, src, name, extent{t.Tail, t.Size})
 	if err != nil {
 		return err
 	}
-	o.name, o.dataEnd = name, t.Tail
-	err = o.parse(ctx, options, &tailFile{size: t.Size, tail: tail})
-	if err == nil {
-		err = o.self.matches(log, t)
-	}
-	if err != nil {
+	if err := o.take(ctx, c, tail, log, t); err != nil {
 		return tableError(name, t.Tail, err)
 	}
+	c.disk.add(kept, tail, true)
 	return nil
+}
+
+// take makes an open table of a tail, if it is that of t.
+func (o *openTable) take(ctx context.Context, c *Cache, tail []byte, log objstore.ID, t *Table) error {
+	if err := o.parse(ctx, c.options, &tailFile{size: t.Size, tail: tail}); err != nil {
+		return err
+	}
+	return o.self.matches(log, t)
 }
 
 // parse takes what is needed out of the tail.

@@ -62,6 +62,8 @@ type readAhead struct {
 	// widen returns whole blocks around the one that is wanted, in the direction of the scan, window bytes at most unless that one is larger.
 	widen func(want extent, window int64) extent
 
+	disk   *Disk  // nil: not asked, and not given anything
+	piece  piece  // what the table's are named by there
 	most   int64  // bound of windows
 	window int64  // of the next read, if it follows the last
 	last   extent // the block that was wanted last, from here or from the cache
@@ -71,6 +73,7 @@ type readAhead struct {
 
 func (a *readAhead) init(r *Reader, window int64) {
 	a.name, a.src, a.most = r.table.name, r.src, maxWindow
+	a.disk, a.piece = r.cache.disk, piece{log: r.table.self.log, table: r.table.key}
 	if r.ahead > 0 {
 		a.most = min(max(r.ahead, minWindow), maxWindow)
 	}
@@ -80,13 +83,20 @@ func (a *readAhead) init(r *Reader, window int64) {
 // ReadAt implements objstorage.ReadHandle.
 func (a *readAhead) ReadAt(ctx context.Context, dst []byte, off int64) error {
 	want := extent{off, off + int64(len(dst))}
+	a.piece.off, a.piece.bytes = off, int64(len(dst))
 	if a.buf == nil || !a.at.contains(want) {
+		if kept := a.disk.read(a.piece); kept != nil {
+			copy(dst, kept)
+			a.last = want
+			return nil
+		}
 		if err := a.fetch(ctx, want); err != nil {
 			return err
 		}
 	}
 	copy(dst, a.buf[want.lo-a.at.lo:])
 	a.last = want
+	a.disk.add(a.piece, dst, false)
 	return nil
 }
 

@@ -57,6 +57,9 @@ func (s *scan) start(ctx context.Context, r *Reader, window int64) {
 	s.ctx = ctx
 	s.ahead.init(r, window)
 	s.ahead.widen = s.widen
+	if s.env.BufferPool != nil {
+		s.ahead.disk = nil // a pass over everything is no sign of what is wanted again
+	}
 	if s.cursor == nil {
 		s.cursor = cursors.Get().(*cursor)
 	}
