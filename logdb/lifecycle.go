@@ -152,5 +152,5 @@ func (d *LogDb) release() error {
 	if d.dir != nil {
 		errs = append(errs, d.dir.Close())
 	}
-	return errors.Join(append(errs, d.maintainer.merger.store.Cache.Close(), d.store.Cache.Close())...)
+	return errors.Join(append(errs, d.maintainer.merger.store.Cache.Close(), d.store.Cache.Close(), d.disk.Close())...)
 }

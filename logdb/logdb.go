@@ -27,6 +27,7 @@ type LogDb struct {
 	logID  objstore.ID
 	epoch  uint64
 	store  *view.Store
+	disk   *segment.Disk // nil: none
 
 	queue      *queue
 	room       *room
@@ -93,11 +94,15 @@ func Open(ctx context.Context, b objstore.Bucket, o Options) (*LogDb, error) {
 		r.deniedIsFinal = true
 		return r
 	}}
-	if err := op.run(ctx); err != nil {
+	var err error
+	if d.disk, err = o.DiskCache.open(o.fs); err != nil {
 		return nil, err
 	}
+	if err := op.run(ctx); err != nil {
+		return nil, errors.Join(err, d.disk.Close())
+	}
 	if err := d.start(ctx, op); err != nil {
-		return nil, errors.Join(err, op.close())
+		return nil, errors.Join(err, op.close(), d.disk.Close())
 	}
 	return d, nil
 }
@@ -212,6 +217,7 @@ func (d *LogDb) start(ctx context.Context, op *opening) error {
 	d.queue, d.room = newQueue(), newRoom(d.stop, d.opts.Memory)
 	d.stager = newStager(d)
 	d.store = &view.Store{Log: d.logID, Source: d.stager.local, Cache: segment.NewCache(d.opts.Memory.Cache, d.opts.Memory.Cache/4)}
+	d.store.Cache.UseDisk(d.disk)
 	d.state.store, d.state.publish = d.store, d.view.Store
 	d.keeper = newKeeper(d.bucket, op.current, op.etag, d.retry)
 	d.keeper.holds = d.holds

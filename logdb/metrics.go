@@ -42,11 +42,14 @@ type CacheMetrics struct {
 	MetaBytes, MetaBudget int64 // indexes and filters
 	MetaHits, MetaMisses  int64
 	Tables                int64 // whose index and filter are in memory
+	DiskBytes, DiskBudget int64 // of the DiskCache
+	DiskHits, DiskMisses  int64
+	DiskFailures          int64 // pieces that could not be read, written, or believed
 }
 
 // Metrics returns the counters so far. Requests under way may be counted in part.
 func (d *LogDb) Metrics() Metrics {
-	m := newMetrics(d.bucket.Counts(), d.pulse, d.store.Cache.Stats())
+	m := newMetrics(d.bucket.Counts(), d.pulse, d.store.Cache.Stats(), d.disk.Stats())
 	m.Applied, m.Local, m.Remote, m.Flushed = d.applied.get(), d.local.get(), d.remote.get(), d.flushed.get()
 	if d.dir != nil {
 		m.StagedBytes = d.dir.StagedBytes()
@@ -57,18 +60,19 @@ func (d *LogDb) Metrics() Metrics {
 
 // Metrics returns the counters so far. Requests under way may be counted in part.
 func (r *LogDbReader) Metrics() Metrics {
-	m := newMetrics(r.bucket.Counts(), r.pulse, r.store.Cache.Stats())
+	m := newMetrics(r.bucket.Counts(), r.pulse, r.store.Cache.Stats(), r.disk.Stats())
 	s := r.snapshot.Load()
 	m.Applied, m.Local, m.Remote, m.Flushed = s.frontier, s.frontier, s.frontier, s.flushed
 	return m
 }
 
-func newMetrics(c objstore.Counts, p *pulse, s segment.CacheStats) Metrics {
+func newMetrics(c objstore.Counts, p *pulse, s segment.CacheStats, disk segment.DiskStats) Metrics {
 	return Metrics{
 		Requests: c.Requests, RequestBytes: c.Bytes, RequestErrors: c.Errors, Retries: p.counts(),
 		Cache: CacheMetrics{
 			DataBytes: s.DataBytes, DataBudget: s.DataBudget, DataHits: s.DataHits, DataMisses: s.DataMisses,
 			MetaBytes: s.MetaBytes, MetaBudget: s.MetaBudget, MetaHits: s.Hits, MetaMisses: s.Loads, Tables: s.Tables,
+			DiskBytes: disk.Bytes, DiskBudget: disk.Budget, DiskHits: disk.Hits, DiskMisses: disk.Misses, DiskFailures: disk.Failures,
 		},
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/logdb-go/logdb/objstore"
+	"github.com/logdb-go/logdb/segment"
 )
 
 // Options configure a LogDb. The zero value is a diskless log with the
@@ -50,6 +51,9 @@ type Options struct {
 	// CollectGrace is how long an object that the log no longer names is kept
 	// for readers of an older view: 2 minutes, at least 1 minute.
 	CollectGrace time.Duration
+	// DiskCache keeps copies of tables on this machine. It is not WALDir's and
+	// not another process's directory.
+	DiskCache DiskCache
 	// ExternalCompactor leaves the merging of tables, and the sweeps for what
 	// crashed processes left in the bucket, to a Compactor in another process.
 	// The writer still drops what retention lets go and deletes what its own
@@ -96,6 +100,27 @@ type Memory struct {
 	// MiB for this log alone. Logs and readers of one process that share one
 	// keep to it together.
 	Transfers *objstore.Budget
+}
+
+// DiskCache is a local directory with copies of what reads want again, below
+// the block cache in memory: a process that starts anew, or reads more than its
+// memory holds, asks the bucket for less. It may be deleted at any time. The zero
+// value is none.
+type DiskCache struct {
+	Dir string // made if it is not there, and locked while open; "" is none
+	// Bytes bounds it: 4 GiB, at least 16 MiB. An entry of a block costs about
+	// 100 bytes of memory.
+	Bytes int64
+}
+
+func (c DiskCache) open(fs vfs.FS) (*segment.Disk, error) {
+	if c.Dir == "" {
+		return nil, nil
+	}
+	if c.Bytes == 0 {
+		c.Bytes = 4 << 30
+	}
+	return segment.OpenDisk(fs, c.Dir, c.Bytes)
 }
 
 // SegmentOptions say when the active segment is sealed and what is done then.

@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
+
 	"github.com/logdb-go/logdb/logdb/internal/view"
 	"github.com/logdb-go/logdb/objstore"
 	"github.com/logdb-go/logdb/segment"
@@ -27,6 +29,8 @@ type ReaderOptions struct {
 	// Transfers bounds what is on its way from the bucket, as Memory.Transfers
 	// does.
 	Transfers *objstore.Budget
+	// DiskCache keeps copies of tables on this machine, of this process alone.
+	DiskCache DiskCache
 
 	Logger *slog.Logger     // nil: discards
 	Clock  func() time.Time // nil: time.Now
@@ -44,6 +48,7 @@ type LogDbReader struct {
 	bucket    *objstore.ReaderMeter
 	pulse     *pulse
 	store     *view.Store
+	disk      *segment.Disk // nil: none
 	followers *followers
 	refresher *refresher
 	snapshot  atomic.Pointer[snapshot]
@@ -88,9 +93,15 @@ func OpenReader(ctx context.Context, b objstore.Reader, o ReaderOptions) (*LogDb
 	r.stop, r.cancel = context.WithCancelCause(context.Background())
 	r.store = &view.Store{Source: patientReader{r.bucket, func() *retry { return r.retry("read") }}, Cache: segment.NewCache(o.Cache, o.Cache/4)}
 	r.refresher = &refresher{reader: r, asked: make(chan ask)}
-	if err := r.refresher.refresh(ctx, true); err != nil {
+	disk, err := o.DiskCache.open(vfs.Default)
+	if err == nil {
+		r.disk = disk
+		r.store.Cache.UseDisk(disk)
+		err = r.refresher.refresh(ctx, true)
+	}
+	if err != nil {
 		r.cancel(ErrClosed)
-		return nil, errors.Join(fmt.Errorf("logdb: open reader: %w", err), r.store.Cache.Close())
+		return nil, errors.Join(fmt.Errorf("logdb: open reader: %w", err), r.store.Cache.Close(), disk.Close())
 	}
 	r.joined.Add(1)
 	go func() {
@@ -133,7 +144,7 @@ func (r *LogDbReader) Close() error {
 		r.joined.Wait()
 		r.followers.wakeAll(0)
 		r.frontier.fail(ErrClosed)
-		r.closed = r.store.Cache.Close()
+		r.closed = errors.Join(r.store.Cache.Close(), r.disk.Close())
 	})
 	return r.closed
 }

@@ -22,9 +22,10 @@ import (
 // and what fails a checksum, or cannot be read or written, is as if it were not
 // there.
 //
-// Tails of tables are kept at once, blocks of rows when they are read a second
-// time: one scan of everything leaves what is there alone. What is full goes
-// oldest first, a sixteenth at a time.
+// Tails of tables are kept at once, and so are the first blocks that an iterator
+// reads; what a scan reads beyond, when it is read a second time: one scan of
+// everything leaves what is there alone. What is full goes oldest first, a
+// sixteenth at a time.
 //
 // Nothing of it is locked during I/O, and it has no goroutine: who reads also
 // writes.
@@ -177,8 +178,11 @@ func (d *Disk) place(f *diskFile, p piece, at int64) {
 	f.hashes = append(f.hashes, h)
 }
 
-// Stats returns counters and present sizes.
+// Stats returns counters and present sizes; of no disk, nothing.
 func (d *Disk) Stats() DiskStats {
+	if d == nil {
+		return DiskStats{}
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s := d.mu.stats
@@ -186,8 +190,12 @@ func (d *Disk) Stats() DiskStats {
 	return s
 }
 
-// Close lets the directory go. Reads that are under way end first.
+// Close lets the directory go; what reads are under way closes its file when it
+// is done. It may be called more than once, and of no disk.
 func (d *Disk) Close() error {
+	if d == nil {
+		return nil
+	}
 	d.mu.Lock()
 	if d.mu.closed {
 		d.mu.Unlock()

@@ -45,6 +45,9 @@ func (f *tailFile) ReadAt(_ context.Context, p []byte, off int64) error {
 const (
 	minWindow = 64 << 10
 	maxWindow = 8 << 20
+	// shortRead is what an iterator may read and be no scan yet: the disk keeps
+	// it at once, and what follows when it is read a second time.
+	shortRead = 2 * minWindow
 )
 
 // extent is a half-open range of bytes of a table.
@@ -64,6 +67,7 @@ type readAhead struct {
 
 	disk   *Disk  // nil: not asked, and not given anything
 	piece  piece  // what the table's are named by there
+	total  int64  // bytes that came from the bucket
 	most   int64  // bound of windows
 	window int64  // of the next read, if it follows the last
 	last   extent // the block that was wanted last, from here or from the cache
@@ -96,7 +100,8 @@ func (a *readAhead) ReadAt(ctx context.Context, dst []byte, off int64) error {
 	}
 	copy(dst, a.buf[want.lo-a.at.lo:])
 	a.last = want
-	a.disk.add(a.piece, dst, false)
+	a.total += int64(len(dst))
+	a.disk.add(a.piece, dst, a.total <= shortRead)
 	return nil
 }
 
