@@ -265,8 +265,13 @@ func (v *linVerdict) readStep(r *linRead) *linStep {
 	case r.counted:
 		s.kind, s.lost = linCount, v.lost(r)
 		return s
+	case r.followed:
+		s.kind = linFollow
 	case r.remote:
 		s.kind = linScanRemote
+	}
+	if s.level = Applied; r.remote {
+		s.level = Remote
 	}
 	for _, e := range r.entries {
 		s.hash = linHash(s.hash, linSum{e.sequence, e.value})

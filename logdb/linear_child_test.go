@@ -152,6 +152,8 @@ func (c *linServed) do(ask linAsk) (a linAnswer, err error) {
 		a.First, a.Next, a.Ms = at.First, at.Next, at.Time.UnixMilli()
 	case "scan":
 		a.Entries, a.Next, err = c.Scan(ctx, string(ask.Key), ask.Level)
+	case "follow":
+		a.Entries, a.Next, err = c.Follow(ctx, string(ask.Key), ask.Level)
 	case "count":
 		a.Next, err = c.Count(ctx, string(ask.Key))
 	case "watermark":

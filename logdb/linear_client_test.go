@@ -13,6 +13,8 @@ import (
 type linTarget interface {
 	Append(ctx context.Context, records []Record, level Durability) (Appended, error)
 	Scan(ctx context.Context, key string, visibility Durability) (entries []Entry, next uint64, err error)
+	// Follow reads until ctx ends, and that is no error.
+	Follow(ctx context.Context, key string, visibility Durability) (entries []Entry, next uint64, err error)
 	Count(ctx context.Context, key string) (uint64, error)
 	Watermark(ctx context.Context, level Durability) (uint64, error)
 	Flush(ctx context.Context) error
@@ -31,8 +33,23 @@ func (l linLocal) Scan(ctx context.Context, key string, visibility Durability) (
 	return linScanAll(ctx, l.d, key, ScanOptions{Visibility: visibility})
 }
 
+func (l linLocal) Follow(ctx context.Context, key string, visibility Durability) ([]Entry, uint64, error) {
+	return linFollowAll(ctx, l.d, key, ScanOptions{Visibility: visibility})
+}
+
 func linScanAll(ctx context.Context, l LogRead, key string, o ScanOptions) (entries []Entry, next uint64, err error) {
-	it := l.Scan(ctx, []byte(key), Range{}, o)
+	return linDrain(l.Scan(ctx, []byte(key), Range{}, o))
+}
+
+func linFollowAll(ctx context.Context, l LogRead, key string, o ScanOptions) (entries []Entry, next uint64, err error) {
+	entries, next, err = linDrain(l.Follow(ctx, []byte(key), 0, o))
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		err = nil
+	}
+	return entries, next, err
+}
+
+func linDrain(it *Iterator) (entries []Entry, next uint64, err error) {
 	defer it.Close()
 	for it.Next() {
 		entries = append(entries, owned(it.Entry()))
@@ -151,21 +168,25 @@ func linSleep(ctx context.Context, d time.Duration) {
 
 func (s *linScene) act(ctx context.Context, id int, p *linProcess, rng *rand.Rand) {
 	key := s.keys[rng.IntN(len(s.keys))]
-	switch n := rng.IntN(24); {
+	switch n := rng.IntN(25); {
 	case n < 11:
 		s.append(ctx, id, p, rng)
 	case n < 15:
-		s.scan(ctx, id, p, key, Applied)
+		s.scan(ctx, id, p, key, Applied, p.Scan)
 	case n < 17:
-		s.scan(ctx, id, p, key, Remote)
+		s.scan(ctx, id, p, key, Remote, p.Scan)
 	case n < 19:
 		s.count(ctx, id, p, key)
 	case n < 22:
 		s.watch(ctx, id, p, []Durability{Applied, Local, Remote}[rng.IntN(3)])
 	case n < 23:
 		s.flush(ctx, id, p)
-	default:
+	case n < 24:
 		s.seal(ctx, id, p)
+	default:
+		short, cancel := context.WithTimeout(ctx, 10*s.pause(rng)+time.Millisecond)
+		defer cancel()
+		s.scan(short, id, p, key, []Durability{Applied, Remote}[rng.IntN(2)], nil)
 	}
 }
 
@@ -195,9 +216,14 @@ func (s *linScene) failed(p *linProcess, what string, err error) {
 	}
 }
 
-func (s *linScene) scan(ctx context.Context, id int, p *linProcess, key string, visibility Durability) {
+// scan reads a key by Scan or, without one, by Follow.
+func (s *linScene) scan(ctx context.Context, id int, p *linProcess, key string, visibility Durability,
+	read func(context.Context, string, Durability) ([]Entry, uint64, error)) {
 	r := &linRead{client: id, writer: p.linWriter, key: key, remote: visibility == Remote, call: s.h.tick()}
-	entries, next, err := p.Scan(ctx, key, visibility)
+	if read == nil {
+		r.followed, read = true, p.Follow
+	}
+	entries, next, err := read(ctx, key, visibility)
 	if err != nil {
 		s.failed(p, "scan", err)
 		return
@@ -289,13 +315,27 @@ func (s *linScene) readBucket(ctx context.Context, id int, rng *rand.Rand) bool 
 		}
 		since = asked
 	}
-	s.readThrough(ctx, id, p, s.keys[rng.IntN(len(s.keys))], since)
+	key := s.keys[rng.IntN(len(s.keys))]
+	if rng.IntN(4) > 0 {
+		s.readThrough(ctx, id, p, key, since)
+		return true
+	}
+	short, cancelFollow := context.WithTimeout(ctx, 20*s.pause(rng)+time.Millisecond)
+	defer cancelFollow()
+	s.keepRead(&linRead{client: id, reader: p.id, key: key, followed: true, call: s.h.tick()}, func() ([]Entry, uint64, error) {
+		return linFollowAll(short, p.r, key, ScanOptions{})
+	})
 	return true
 }
 
 func (s *linScene) readThrough(ctx context.Context, id int, p *linReader, key string, since int64) {
-	r := &linRead{client: id, reader: p.id, key: key, since: since, call: s.h.tick()}
-	entries, next, err := linScanAll(ctx, p.r, key, ScanOptions{})
+	s.keepRead(&linRead{client: id, reader: p.id, key: key, since: since, call: s.h.tick()}, func() ([]Entry, uint64, error) {
+		return linScanAll(ctx, p.r, key, ScanOptions{})
+	})
+}
+
+func (s *linScene) keepRead(r *linRead, read func() ([]Entry, uint64, error)) {
+	entries, next, err := read()
 	if err != nil {
 		s.explain("read", err)
 		return

@@ -119,7 +119,7 @@ func (v *linVerdict) kept(w *linWriter) bool {
 func (v *linVerdict) watermarks() {
 	for _, m := range v.marks {
 		for _, r := range v.reads {
-			if r.writer == m.writer && !r.counted && r.call > m.ret && r.next < m.at && (!r.remote || m.level == Remote) {
+			if r.writer == m.writer && r.isScan() && r.call > m.ret && r.next < m.at && (!r.remote || m.level == Remote) {
 				v.problem(linWatermark, "%v, and then %v", m, r)
 			}
 		}
@@ -134,7 +134,7 @@ func (v *linVerdict) watermarks() {
 	}
 	for _, b := range v.batches {
 		for _, r := range v.reads {
-			if b.acked && r.writer == b.writer && !r.counted && r.call > b.ret && r.next < b.next() && (!r.remote || b.level == Remote) {
+			if b.acked && r.writer == b.writer && r.isScan() && r.call > b.ret && r.next < b.next() && (!r.remote || b.level == Remote) {
 				v.problem(linWatermark, "%v was acknowledged, and then %v", b, r)
 			}
 		}
@@ -170,7 +170,7 @@ func (v *linVerdict) prefix(r *linRead) {
 		return
 	}
 	for _, b := range v.batches {
-		if b.known && b.first < r.next && r.next < b.next() && (b.writer == r.writer || v.holds(b)) {
+		if r.isScan() && b.known && b.first < r.next && r.next < b.next() && (b.writer == r.writer || v.holds(b)) {
 			v.problem(linPrefix, "%v: the frontier cuts %v", r, b)
 		}
 	}
@@ -204,11 +204,11 @@ func firstDifference(want, got []linEntry) string {
 // it opened, or when it was told to look, is there.
 func (v *linVerdict) readersGoOn() {
 	for _, r := range v.reads {
-		if r.writer != nil {
+		if r.writer != nil || !r.isScan() {
 			continue
 		}
 		for _, o := range v.reads {
-			if o.writer == nil && o.reader == r.reader && o.call > r.ret && o.next < r.next {
+			if o.writer == nil && o.isScan() && o.reader == r.reader && o.call > r.ret && o.next < r.next {
 				v.problem(linPrefix, "%v, and then %v", r, o)
 			}
 		}

@@ -84,6 +84,7 @@ type linRead struct {
 	key       string
 	remote    bool // visibility; readers have no other
 	counted   bool // only the number is known
+	followed  bool // read by Follow until its time was over
 	call, ret int64
 	since     int64 // readers: everything Remote before this tick must be there
 	entries   []linEntry
@@ -91,6 +92,9 @@ type linRead struct {
 	count     uint64
 	final     bool
 }
+
+// isScan tells a scan, which shows a key's log up to a frontier of its moment.
+func (r *linRead) isScan() bool { return !r.counted && !r.followed }
 
 func (r *linRead) String() string {
 	who := fmt.Sprintf("r%d", r.reader)
@@ -103,7 +107,11 @@ func (r *linRead) String() string {
 	if r.counted {
 		return fmt.Sprintf("%s counts %q: %d", who, r.key, r.count)
 	}
-	return fmt.Sprintf("%s scans %q: %d records below %d", who, r.key, len(r.entries), r.next)
+	how := "scans"
+	if r.followed {
+		how = "follows"
+	}
+	return fmt.Sprintf("%s %s %q: %d records below %d", who, how, r.key, len(r.entries), r.next)
 }
 
 // linEntry is what the history keeps of an Entry.

@@ -29,6 +29,7 @@ import (
 //     over all their sequences and values, each hash chained to the one before.
 //   - scan at Remote: exactly the branch below the frontier that came with it,
 //     which is not below an earlier one or what is known to be Remote.
+//   - follow: exactly the branch below the frontier that came with it.
 //   - count: the number of records of the whole branch, and at most so many
 //     more as had no answer and were shown to nobody.
 //
@@ -53,6 +54,7 @@ const (
 	linMark
 	linScan
 	linScanRemote
+	linFollow
 	linCount
 )
 
@@ -80,10 +82,10 @@ type linStep struct {
 // linSum is what the model keeps of a record.
 type linSum struct{ sequence, value uint64 }
 
-// linChain is a branch's log of one key, newest batch first.
+// linChain is a branch's log of one key, newest record first.
 type linChain struct {
 	before      *linChain
-	first, next uint64
+	sequence    uint64
 	count, hash uint64
 }
 
@@ -98,12 +100,12 @@ func (c *linChain) end() uint64 {
 	if c == nil {
 		return 0
 	}
-	return c.next
+	return c.sequence + 1
 }
 
 // below returns the part of the chain that lies below a sequence.
 func (c *linChain) below(at uint64) *linChain {
-	for c != nil && c.first >= at {
+	for c != nil && c.sequence >= at {
 		c = c.before
 	}
 	return c
@@ -192,6 +194,11 @@ func (s linState) step(op *linStep) (bool, linState) {
 		if b.own < op.needs || count != op.count || hash != op.hash || op.at < b.remoteBelow || b.over && op.at > b.fork {
 			return false, s
 		}
+	case linFollow:
+		count, hash := b.log.below(op.at).sum()
+		if b.own < op.needs || count != op.count || hash != op.hash || op.level == Remote && b.over && op.at > b.fork {
+			return false, s
+		}
 	case linScan:
 		if count, hash := b.log.sum(); count != op.count || hash != op.hash || op.at < b.shown {
 			return false, s
@@ -208,21 +215,20 @@ func (s linState) step(op *linStep) (bool, linState) {
 func (b *linBranch) show(op *linStep) {
 	b.shown = max(b.shown, op.at)
 	switch {
-	case op.kind == linScanRemote || op.kind == linMark && op.level == Remote:
+	case op.level == Remote:
 		b.remoteBelow = max(b.remoteBelow, op.at)
 		b.localBelow = max(b.localBelow, op.at)
-	case op.kind == linMark && op.level == Local:
+	case op.level == Local:
 		b.localBelow = max(b.localBelow, op.at)
 	}
 }
 
 func (c *linChain) append(op *linStep) *linChain {
-	n := &linChain{before: c, first: op.first}
-	n.count, n.hash = c.sum()
 	for _, r := range op.records {
-		n.count, n.hash, n.next = n.count+1, linHash(n.hash, r), r.sequence+1
+		count, hash := c.sum()
+		c = &linChain{before: c, sequence: r.sequence, count: count + 1, hash: linHash(hash, r)}
 	}
-	return n
+	return c
 }
 
 func (s linState) open(op *linStep) (bool, linState) {

@@ -30,11 +30,15 @@ func (w *linWorld) makeTrouble() {
 		return
 	}
 	newest := w.open[len(w.open)-1]
-	switch n := w.nemesis.IntN(12); {
+	switch n := w.nemesis.IntN(14); {
 	case n < 4:
 		w.count("restart")
 		w.kill(newest)
-		w.startWriter(newest.disk)
+		for range 3 { // killed again while it opens, perhaps
+			if w.startWriter(newest.disk) != nil {
+				break
+			}
+		}
 	case n < 6: // the old one lives on and does not know
 		w.count("takeover")
 		w.startWriter(w.freeDisk())
@@ -50,6 +54,10 @@ func (w *linWorld) makeTrouble() {
 		w.close(newest)
 	case n < 11:
 		w.actOutage()
+	case n < 12:
+		w.actRival()
+	case n < 13:
+		w.compact(newest)
 	default:
 		if p := w.startReader(time.Second); p != nil {
 			w.count("reader")
@@ -61,6 +69,14 @@ func (w *linWorld) makeTrouble() {
 	if len(w.open) > 3 {
 		w.kill(w.open[0])
 	}
+}
+
+func (w *linWorld) compact(m *linMember) {
+	w.running.Go(func() {
+		ctx, cancel := context.WithTimeout(w.ctx, w.scene.patience)
+		defer cancel()
+		w.scene.failed(m.linProcess, "compact", m.d.Compact(ctx))
+	})
 }
 
 // kill ends a process as it stands. Its disk keeps what was synced and some of

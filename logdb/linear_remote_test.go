@@ -173,6 +173,11 @@ func (r *linRemote) Scan(ctx context.Context, key string, visibility Durability)
 	return a.Entries, a.Next, err
 }
 
+func (r *linRemote) Follow(ctx context.Context, key string, visibility Durability) ([]Entry, uint64, error) {
+	a, err := r.call(ctx, linAsk{Op: "follow", Key: []byte(key), Level: visibility})
+	return a.Entries, a.Next, err
+}
+
 func (r *linRemote) Count(ctx context.Context, key string) (uint64, error) {
 	a, err := r.call(ctx, linAsk{Op: "count", Key: []byte(key)})
 	return a.Next, err
