@@ -136,13 +136,13 @@ func (s *Server) poll(ctx context.Context, q *scanQuery, next uint64, wait time.
 	timer := time.NewTimer(max(wait, 0))
 	defer timer.Stop()
 	end, bounded := q.r.End()
-	for {
+	for last := false; !last; {
 		select {
 		case <-w.C():
 		case <-timer.C:
-			return next, nil
+			last = true // and a last look: the cursor of an idle key moves with the log
 		case <-s.drain:
-			return next, nil
+			last = true
 		case <-ctx.Done():
 			return 0, ctx.Err()
 		}
@@ -166,6 +166,10 @@ func (s *Server) poll(ctx context.Context, q *scanQuery, next uint64, wait time.
 			return next, nil
 		}
 	}
+	if bounded {
+		next = min(next, end)
+	}
+	return next, nil
 }
 
 // await returns once everything below sequence is readable. It is behind, with

@@ -29,6 +29,27 @@ func TestLongPollReturnsEmptyAtItsTimeout(t *testing.T) {
 	f.get("scan?key=cold&follow=true&limit=0&timeout_ms=60000")
 }
 
+// An empty answer moves the cursor over what other keys got meanwhile.
+func TestAnIdlePollMovesWithTheLog(t *testing.T) {
+	f := newBench(t, Options{})
+	got := make(chan object, 2)
+	go func() { got <- f.get("scan?key=idle&follow=true&timeout_ms=60000") }()
+	go func() { got <- f.get("scan?key=idle&follow=true&timeout_ms=60000&end_seq=2") }()
+	eventually(t, "waiting scans", func() bool { return f.metric("logdb_waiting_requests") == "2" })
+	f.appended("busy", "1")
+	f.appended("busy", "2", "busy", "3")
+	f.s.Drain() // ends a wait as its timeout does
+	nexts := map[string]bool{}
+	for range 2 {
+		o := <-got
+		o.is(t, "values", "[]")
+		nexts[fmt.Sprint(o["nextSequence"])] = true
+	}
+	if !nexts["3"] || !nexts["2"] {
+		t.Errorf("the cursors are %v, want 3, and 2 where the range ends", nexts)
+	}
+}
+
 // A waiting scan is woken by the record, and not by records of other keys.
 func TestLongPollIsWokenByItsKey(t *testing.T) {
 	f := newBench(t, Options{})
