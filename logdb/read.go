@@ -6,7 +6,9 @@ import (
 )
 
 // LogRead is what [LogDb] and [LogDbReader] share. All methods are safe for
-// concurrent use; ctx bounds the whole life of an iterator.
+// concurrent use; ctx bounds the whole life of an iterator. A request that the
+// bucket does not answer is given up after 30 s, and more for large ones, and
+// made again until ctx ends; an answer that is an error is returned.
 type LogRead interface {
 	// Scan reads the retained entries of key in r, in sequence order. Errors
 	// are reported by the iterator.
