@@ -49,10 +49,10 @@ func TestConformance(t *testing.T) {
 	}
 }
 
-// TestConformanceOfServer runs the suite against a real server, under a fresh prefix for each promise.
+// TestS3ServerConformance runs the suite against a real server, under a fresh prefix for each promise.
 // LOGDB_S3_URL names it, s3://bucket/prefix?endpoint=http://127.0.0.1:9000&path_style=1&region=us-east-1 for one; the
 // bucket must exist and the AWS_* variables must open it.
-func TestConformanceOfServer(t *testing.T) {
+func TestS3ServerConformance(t *testing.T) {
 	b := openServer(t)
 	objstoretest.Conformance(t, func(t *testing.T) objstore.Bucket { return freshPrefix(t, b) })
 }
@@ -81,7 +81,8 @@ func TestThanosAcceptance(t *testing.T) {
 		b := objstore.AsThanos(objstore.WithPrefix(objstore.NewMem(), "ours"))
 		thanos.AcceptanceTest(t, thanos.NewPrefixedBucket(b, "theirs"))
 	})
-	t.Run("server", func(t *testing.T) {
-		thanos.AcceptanceTest(t, objstore.AsThanos(freshPrefix(t, openServer(t))))
-	})
+}
+
+func TestS3ServerThanosAcceptance(t *testing.T) {
+	thanos.AcceptanceTest(t, objstore.AsThanos(freshPrefix(t, openServer(t))))
 }
