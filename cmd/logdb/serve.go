@@ -211,7 +211,21 @@ func (s *serving) serveWriter(ctx context.Context, l net.Listener, b objstore.Bu
 	if err != nil {
 		return err
 	}
-	return errors.Join(s.listenOn(ctx, l, server.New(d, s.server)), d.Close())
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	watched := make(chan struct{})
+	go func() { // a writer that was fenced, or whose disk failed, serves nobody: who runs it must know
+		defer close(watched)
+		for range d.SubscribeDurable(ctx, logdb.Applied) {
+		}
+		if err := d.Err(); err != nil {
+			stop(err)
+		}
+	}()
+	err = s.listenOn(ctx, l, server.New(d, s.server))
+	stop(nil)
+	<-watched
+	return errors.Join(err, d.Close())
 }
 
 // listenOn serves, and the admin address beside it, which ends last.

@@ -196,6 +196,22 @@ func TestFollowAcrossARestart(t *testing.T) {
 	s.stop()
 }
 
+// A writer that another one has taken over from ends, and says why.
+func TestServeEndsWhenFenced(t *testing.T) {
+	t.Chdir(t.TempDir())
+	first := startServer(t, nil, "--listen", "127.0.0.1:0", "--wal", "one")
+	second := startServer(t, nil, "--listen", "127.0.0.1:0", "--wal", "two", "--takeover")
+	status, body := first.ask("POST", first.url+"/api/v1/log/append?ack=remote&timeout_ms=20000", `{"records":[{"key":"aw==","value":"MQ=="}]}`)
+	if status == 200 {
+		t.Errorf("a fenced writer acknowledged: %s", body)
+	}
+	log := <-first.log
+	if err := first.cmd.Wait(); err == nil || !strings.Contains(log, "fenced") {
+		t.Errorf("the fenced writer ended with %v: %s", err, log)
+	}
+	second.stop()
+}
+
 // Tokens guard a server, and what is wrong with the settings is said at once.
 func TestServeWithTokensAndMistakes(t *testing.T) {
 	dir := t.TempDir()

@@ -28,6 +28,7 @@ type bench struct {
 	s      *Server
 	url    string
 	header http.Header // of every request
+	client *http.Client
 }
 
 func newBench(t testing.TB, o Options) *bench {
@@ -36,7 +37,7 @@ func newBench(t testing.TB, o Options) *bench {
 
 func newBenchOn(t testing.TB, lo logdb.Options, o Options) *bench {
 	t.Helper()
-	f := &bench{t: t, bucket: objstore.NewMem(), header: http.Header{}}
+	f := &bench{t: t, bucket: objstore.NewMem(), header: http.Header{}, client: http.DefaultClient}
 	var err error
 	if f.db, err = logdb.Open(context.Background(), f.bucket, lo); err != nil {
 		t.Fatal(err)
@@ -71,7 +72,7 @@ func (f *bench) gateway(o Options) *bench {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	g := &bench{t: f.t, bucket: f.bucket, s: NewReadOnly(r, o), header: http.Header{}}
+	g := &bench{t: f.t, bucket: f.bucket, s: NewReadOnly(r, o), header: http.Header{}, client: http.DefaultClient}
 	g.listen(g.s)
 	f.t.Cleanup(func() { _ = r.Close() })
 	return g
@@ -116,7 +117,7 @@ func (f *bench) request(method, path, body string, header ...string) *http.Reque
 // do returns the status, the body and the header of an answer.
 func (f *bench) do(method, path, body string, header ...string) (int, []byte, http.Header) {
 	f.t.Helper()
-	resp, err := http.DefaultClient.Do(f.request(method, path, body, header...))
+	resp, err := f.client.Do(f.request(method, path, body, header...))
 	if err != nil {
 		f.t.Fatal(err)
 	}

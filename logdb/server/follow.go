@@ -1,23 +1,15 @@
 package server
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"iter"
-	"slices"
 
 	"github.com/logdb-go/logdb/logdb"
 )
 
-const (
-	// roundBytes bounds what a follower of one key reads from one snapshot.
-	roundBytes = 1 << 20
-	// windowBytes bounds what a follower of many keys gathers to put it into
-	// order.
-	windowBytes   = 128 << 10
-	windowRecords = 4 << 10
-)
+// roundBytes bounds what a follower of one key reads from one snapshot.
+const roundBytes = 1 << 20
 
 // followQuery is what a follower asks for.
 type followQuery struct {
@@ -322,48 +314,4 @@ func (f *follower) all(ctx context.Context, x *window) iter.Seq2[[]byte, error] 
 			}
 		}
 	}
-}
-
-// window is the lowest entries of a range of sequences, of which there is room
-// for some. Everything below end that was added is in it.
-type window struct {
-	end     uint64
-	entries []logdb.Entry
-	bytes   int
-}
-
-func (x *window) add(e logdb.Entry) {
-	if e.Sequence >= x.end {
-		return
-	}
-	e.Key, e.Value = bytes.Clone(e.Key), bytes.Clone(e.Value)
-	x.entries = append(x.entries, e)
-	x.bytes += cost(e)
-}
-
-// cost is what an entry holds in memory, about.
-func cost(e logdb.Entry) int { return len(e.Key) + len(e.Value) + 96 }
-
-// settle puts the entries into order, once there are more bytes than room, and
-// lowers the end to where they would be more.
-func (x *window) settle(room int) {
-	if x.bytes <= room {
-		return
-	}
-	slices.SortFunc(x.entries, func(a, b logdb.Entry) int {
-		if a.Sequence < b.Sequence {
-			return -1
-		}
-		return 1
-	})
-	size, n := 0, 0
-	for ; n < len(x.entries) && x.entries[n].Sequence < x.end; n++ {
-		if size += cost(x.entries[n]); room > 0 && size > room && n > 0 {
-			x.end = x.entries[n].Sequence
-			size -= cost(x.entries[n])
-			break
-		}
-	}
-	clear(x.entries[n:])
-	x.entries, x.bytes = x.entries[:n], size
 }

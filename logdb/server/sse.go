@@ -20,6 +20,10 @@ func (s *Server) follow(w http.ResponseWriter, r *http.Request, p *params) error
 	if err != nil {
 		return err
 	}
+	if r.Method == http.MethodHead { // there is no body to push
+		w.Header().Set("Content-Type", "text/event-stream")
+		return nil
+	}
 	f, err := s.admit(q, g)
 	if err != nil {
 		return err

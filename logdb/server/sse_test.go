@@ -48,7 +48,7 @@ type source struct {
 func (f *bench) follow(query string, header ...string) *source {
 	f.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	resp, err := http.DefaultClient.Do(f.request("GET", "/api/v1/log/follow?"+query, "", header...).WithContext(ctx))
+	resp, err := f.client.Do(f.request("GET", "/api/v1/log/follow?"+query, "", header...).WithContext(ctx))
 	if err != nil {
 		f.t.Fatal(err)
 	}

@@ -220,7 +220,7 @@ func TestAPendingAppendSaysWhereItLies(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	f := &bench{t: t, db: db, s: New(db, Options{}), header: http.Header{}}
+	f := &bench{t: t, db: db, s: New(db, Options{}), header: http.Header{}, client: http.DefaultClient}
 	f.listen(f.s)
 	f.appended("k", "0")
 	f.flushed()
