@@ -50,6 +50,13 @@ var (
 	retryDesc      = prometheus.NewDesc("logdb_store_retries_total", "Requests that were repeated, by operation.", []string{"operation"}, nil)
 	bytesDesc      = prometheus.NewDesc("logdb_store_bytes_total", "Bytes received by get and get_range, and sent by put.", []string{"kind"}, nil)
 	costDesc       = prometheus.NewDesc("logdb_store_cost_dollars_total", "What the requests have cost, estimated by a price list. Storage and traffic are not in it.", nil, nil)
+	healthDesc     = prometheus.NewDesc("logdb_health", "1 for the state that the log is in.", []string{"state"}, nil)
+	readyDesc      = prometheus.NewDesc("logdb_ready", "1 while appends can be expected to be acknowledged; of a gateway, while reads are as fresh as promised.", nil, nil)
+	lagRecordsDesc = prometheus.NewDesc("logdb_unshipped_records", "Records applied and not known to be in the bucket.", nil, nil)
+	lagBytesDesc   = prometheus.NewDesc("logdb_unshipped_bytes", "Bytes of them in the WAL.", nil, nil)
+	lagAgeDesc     = prometheus.NewDesc("logdb_unshipped_age_seconds", "How long ago the oldest of them was applied.", nil, nil)
+	walObjectsDesc = prometheus.NewDesc("logdb_wal_objects", "Objects that the next open would have to read. At 1,024 appends are held back.", nil, nil)
+	refreshDesc    = prometheus.NewDesc("logdb_refresh_age_seconds", "Of a gateway, how long ago its last look that went well began.", nil, nil)
 	segmentsDesc   = prometheus.NewDesc("logdb_segments", "Retained segments.", nil, nil)
 	recordsDesc    = prometheus.NewDesc("logdb_retained_records", "Records in retained segments.", nil, nil)
 	retainedDesc   = prometheus.NewDesc("logdb_retained_bytes", "Bytes of keys and values in retained segments.", nil, nil)
@@ -59,10 +66,7 @@ var (
 )
 
 // logCollector reads the log's own figures when Prometheus asks.
-type logCollector struct {
-	s     *Server
-	price func(map[string]uint64) float64
-}
+type logCollector struct{ s *Server }
 
 // Describe sends no descriptions: which figures there are depends on the log.
 func (c *logCollector) Describe(chan<- *prometheus.Desc) {}
@@ -84,15 +88,37 @@ func (c *logCollector) Collect(out chan<- prometheus.Metric) {
 		kind, outcome, _ := strings.Cut(name, "/")
 		out <- prometheus.MustNewConstMetric(errorDesc, prometheus.CounterValue, float64(m.RequestErrors[name]), kind, outcome)
 	}
-	if c.price != nil {
-		out <- prometheus.MustNewConstMetric(costDesc, prometheus.CounterValue, c.price(m.Requests))
+	if c.s.o.Meter.price != nil {
+		out <- prometheus.MustNewConstMetric(costDesc, prometheus.CounterValue, c.s.o.Meter.cost(m.Requests))
 	}
 	up := 1.0
 	if c.s.standing() != nil {
 		up = 0
 	}
 	out <- prometheus.MustNewConstMetric(writableDesc, prometheus.GaugeValue, up)
+	c.health(out)
 	c.segments(out)
+}
+
+func (c *logCollector) health(out chan<- prometheus.Metric) {
+	h := c.s.log.Health()
+	for state := logdb.Healthy; state <= logdb.Closed; state++ {
+		is := 0.0
+		if h.State == state {
+			is = 1
+		}
+		out <- prometheus.MustNewConstMetric(healthDesc, prometheus.GaugeValue, is, state.String())
+	}
+	ready := 0.0
+	if h.Ready {
+		ready = 1
+	}
+	for desc, v := range map[*prometheus.Desc]float64{
+		readyDesc: ready, lagRecordsDesc: float64(h.Lag.Records), lagBytesDesc: float64(h.Lag.Bytes), lagAgeDesc: h.Lag.Age.Seconds(),
+		walObjectsDesc: float64(h.Lag.WALObjects), refreshDesc: h.Lag.Refresh.Seconds(),
+	} {
+		out <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, v)
+	}
 }
 
 func counters(out chan<- prometheus.Metric, d *prometheus.Desc, counts map[string]uint64) {

@@ -54,6 +54,8 @@ func appendValue(b []byte, f protoreflect.FieldDescriptor, v protoreflect.Value,
 		return strconv.AppendInt(b, v.Int(), 10)
 	case protoreflect.BytesKind:
 		return appendBytes(b, v.Bytes())
+	case protoreflect.DoubleKind:
+		return strconv.AppendFloat(b, v.Float(), 'f', -1, 64)
 	case protoreflect.EnumKind:
 		return appendString(b, string(f.Enum().Values().ByNumber(v.Enum()).Name()))
 	case protoreflect.MessageKind:

@@ -3,7 +3,9 @@ package server
 import (
 	"bytes"
 	"context"
+	"maps"
 	"net/http"
+	"slices"
 
 	"google.golang.org/protobuf/encoding/protowire"
 
@@ -177,9 +179,17 @@ func (s *Server) status(w http.ResponseWriter, r *http.Request, p *params) error
 }
 
 func (s *Server) statusMessage() *logpb.StatusResponse {
-	m := s.log.Metrics()
-	return &logpb.StatusResponse{
+	m, h := s.log.Metrics(), s.log.Health()
+	out := &logpb.StatusResponse{
 		Status: "success", Frontier: s.log.Frontier(), Applied: m.Applied, Local: m.Local, Remote: m.Remote, Flushed: m.Flushed,
-		ReadOnly: s.db == nil, Version: s.o.Version,
+		ReadOnly: s.db == nil, Version: s.o.Version, StartedMs: s.started.UnixMilli(),
+		Health: h.State.String(), SinceMs: h.Since.UnixMilli(), Ready: h.Ready,
+		UnshippedRecords: h.Lag.Records, UnshippedBytes: h.Lag.Bytes,
+		UnshippedMs: uint64(max(h.Lag.Age, 0).Milliseconds()), RefreshedMs: uint64(max(h.Lag.Refresh, 0).Milliseconds()),
+		CostDollars: s.o.Meter.cost(m.Requests),
 	}
+	for _, kind := range slices.Sorted(maps.Keys(m.Requests)) {
+		out.Requests = append(out.Requests, &logpb.StoreRequests{Kind: kind, Count: m.Requests[kind], Bytes: m.RequestBytes[kind]})
+	}
+	return out
 }

@@ -77,15 +77,23 @@ func NewMetrics() *Metrics {
 
 // Price makes m tell what the requests to the store have cost. price returns
 // dollars for counts by kind, as in logdb.Metrics.Requests. It must be called
-// before the Server is made.
+// before the Server is asked for anything.
 func (m *Metrics) Price(price func(requests map[string]uint64) float64) { m.price = price }
+
+// cost is 0 where no price is known.
+func (m *Metrics) cost(requests map[string]uint64) float64 {
+	if m.price == nil {
+		return 0
+	}
+	return m.price(requests)
+}
 
 // Handler serves the metrics in Prometheus' format.
 func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
 }
 
-func (m *Metrics) attach(s *Server) { m.registry.MustRegister(&logCollector{s: s, price: m.price}) }
+func (m *Metrics) attach(s *Server) { m.registry.MustRegister(&logCollector{s}) }
 
 func (m *Metrics) appended(records, bytes int, level logdb.Durability, took time.Duration, err error) {
 	if err != nil {

@@ -130,6 +130,8 @@ func schemaOf(f protoreflect.FieldDescriptor) string {
 		return "integer"
 	case protoreflect.BoolKind:
 		return "boolean"
+	case protoreflect.DoubleKind:
+		return "number"
 	}
 	return "string"
 }
@@ -187,6 +189,9 @@ func (d *document) valid(what string, v, schema any) {
 		d.t.Errorf("%s is %v, want one of %v", what, v, one)
 	}
 	kind := map[string]string{"float64": "integer", "string": "string", "bool": "boolean", "[]interface {}": "array", "map[string]interface {}": "object"}[fmt.Sprintf("%T", v)]
+	if s["type"] == "number" && kind == "integer" { // JSON has one kind of numbers
+		kind = "number"
+	}
 	if want := fmt.Sprint(s["type"]); s["type"] != nil && !slices.Contains(strings.Fields(strings.Trim(want, "[]")), kind) {
 		d.t.Errorf("%s is %v, want %s", what, v, want)
 	}

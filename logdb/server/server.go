@@ -91,6 +91,7 @@ type face interface {
 	Watch(logdb.WatchOptions) *logdb.Watch
 	WaitFrontier(ctx context.Context, sequence uint64, visibility logdb.Durability) error
 	Metrics() logdb.Metrics
+	Health() logdb.Health
 }
 
 // Server answers requests. Its methods are safe for concurrent use.
@@ -103,6 +104,8 @@ type Server struct {
 	crowd  *semaphore.Weighted // followers
 	heart  *heart
 	tracer trace.Tracer
+
+	started time.Time
 
 	// Done when draining: followers end, and nobody is told to come.
 	lifetime context.Context
@@ -129,7 +132,7 @@ func NewReadOnly(r *logdb.LogDbReader, o Options) *Server {
 func build(log face, o Options) *Server {
 	o = o.withDefaults()
 	s := &Server{
-		o: o, log: log, mux: http.NewServeMux(),
+		o: o, log: log, started: time.Now(), mux: http.NewServeMux(),
 		bodies: semaphore.NewWeighted(o.BodyMemory), crowd: semaphore.NewWeighted(o.Followers),
 		tracer: o.Tracer.Tracer("github.com/logdb-go/logdb/logdb/server"),
 	}
@@ -211,10 +214,11 @@ func (s *Server) serve(rt route) http.Handler {
 // healthy tells that the process answers.
 func (s *Server) healthy(w http.ResponseWriter, _ *http.Request) { text(w, http.StatusOK, "OK") }
 
-// ready tells whether requests are welcome: not while draining, and not once
-// the log can no longer be read or written.
+// ready tells whether requests are welcome: not while draining, and not while
+// the log cannot do what it promises, such as when a bucket that appends wait for
+// is away.
 func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
-	if err := s.standing(); s.drained() || err != nil {
+	if s.drained() || !s.log.Health().Ready {
 		text(w, http.StatusServiceUnavailable, "Not Ready")
 		return
 	}
@@ -223,12 +227,11 @@ func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
 
 // standing is why the log takes no requests any more.
 func (s *Server) standing() error {
-	if s.db != nil {
-		return s.db.Err()
+	switch h := s.log.Health(); h.State {
+	case logdb.Fenced, logdb.Poisoned, logdb.Closed:
+		return h.Err
 	}
-	it := s.log.Scan(context.Background(), nil, logdb.Until(0), logdb.ScanOptions{}) // reads nothing
-	defer it.Close()
-	return it.Err()
+	return nil
 }
 
 func text(w http.ResponseWriter, status int, body string) {

@@ -1419,15 +1419,31 @@ func (*StatusRequest) Descriptor() ([]byte, []int) {
 // StatusResponse: exclusive sequences. Of a gateway, applied, local and remote
 // are its frontier.
 type StatusResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Status        string                 `protobuf:"bytes,1,opt,name=status,proto3" json:"status,omitempty"`
-	Frontier      uint64                 `protobuf:"varint,2,opt,name=frontier,proto3" json:"frontier,omitempty"`
-	Applied       uint64                 `protobuf:"varint,3,opt,name=applied,proto3" json:"applied,omitempty"`
-	Local         uint64                 `protobuf:"varint,4,opt,name=local,proto3" json:"local,omitempty"`
-	Remote        uint64                 `protobuf:"varint,5,opt,name=remote,proto3" json:"remote,omitempty"`
-	Flushed       uint64                 `protobuf:"varint,6,opt,name=flushed,proto3" json:"flushed,omitempty"`
-	ReadOnly      bool                   `protobuf:"varint,7,opt,name=read_only,json=readOnly,proto3" json:"read_only,omitempty"`
-	Version       string                 `protobuf:"bytes,8,opt,name=version,proto3" json:"version,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Status   string                 `protobuf:"bytes,1,opt,name=status,proto3" json:"status,omitempty"`
+	Frontier uint64                 `protobuf:"varint,2,opt,name=frontier,proto3" json:"frontier,omitempty"`
+	Applied  uint64                 `protobuf:"varint,3,opt,name=applied,proto3" json:"applied,omitempty"`
+	Local    uint64                 `protobuf:"varint,4,opt,name=local,proto3" json:"local,omitempty"`
+	Remote   uint64                 `protobuf:"varint,5,opt,name=remote,proto3" json:"remote,omitempty"`
+	Flushed  uint64                 `protobuf:"varint,6,opt,name=flushed,proto3" json:"flushed,omitempty"`
+	ReadOnly bool                   `protobuf:"varint,7,opt,name=read_only,json=readOnly,proto3" json:"read_only,omitempty"`
+	Version  string                 `protobuf:"bytes,8,opt,name=version,proto3" json:"version,omitempty"`
+	// healthy, behind, unreachable, fenced, poisoned or closed; since when.
+	Health  string `protobuf:"bytes,9,opt,name=health,proto3" json:"health,omitempty"`
+	SinceMs int64  `protobuf:"varint,10,opt,name=since_ms,json=sinceMs,proto3" json:"since_ms,omitempty"`
+	// Appends at the log's own level can be expected to be acknowledged; of a
+	// gateway: reads are as fresh as promised.
+	Ready bool `protobuf:"varint,11,opt,name=ready,proto3" json:"ready,omitempty"`
+	// Applied, and not known to be in the bucket: how much, and for how long.
+	UnshippedRecords uint64 `protobuf:"varint,12,opt,name=unshipped_records,json=unshippedRecords,proto3" json:"unshipped_records,omitempty"`
+	UnshippedBytes   uint64 `protobuf:"varint,13,opt,name=unshipped_bytes,json=unshippedBytes,proto3" json:"unshipped_bytes,omitempty"`
+	UnshippedMs      uint64 `protobuf:"varint,14,opt,name=unshipped_ms,json=unshippedMs,proto3" json:"unshipped_ms,omitempty"`
+	// Of a gateway, how long ago its last look at the bucket began.
+	RefreshedMs uint64 `protobuf:"varint,15,opt,name=refreshed_ms,json=refreshedMs,proto3" json:"refreshed_ms,omitempty"`
+	// Requests to the bucket since the server began, and what they have cost.
+	Requests      []*StoreRequests `protobuf:"bytes,16,rep,name=requests,proto3" json:"requests,omitempty"`
+	CostDollars   float64          `protobuf:"fixed64,17,opt,name=cost_dollars,json=costDollars,proto3" json:"cost_dollars,omitempty"`
+	StartedMs     int64            `protobuf:"varint,18,opt,name=started_ms,json=startedMs,proto3" json:"started_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1518,6 +1534,137 @@ func (x *StatusResponse) GetVersion() string {
 	return ""
 }
 
+func (x *StatusResponse) GetHealth() string {
+	if x != nil {
+		return x.Health
+	}
+	return ""
+}
+
+func (x *StatusResponse) GetSinceMs() int64 {
+	if x != nil {
+		return x.SinceMs
+	}
+	return 0
+}
+
+func (x *StatusResponse) GetReady() bool {
+	if x != nil {
+		return x.Ready
+	}
+	return false
+}
+
+func (x *StatusResponse) GetUnshippedRecords() uint64 {
+	if x != nil {
+		return x.UnshippedRecords
+	}
+	return 0
+}
+
+func (x *StatusResponse) GetUnshippedBytes() uint64 {
+	if x != nil {
+		return x.UnshippedBytes
+	}
+	return 0
+}
+
+func (x *StatusResponse) GetUnshippedMs() uint64 {
+	if x != nil {
+		return x.UnshippedMs
+	}
+	return 0
+}
+
+func (x *StatusResponse) GetRefreshedMs() uint64 {
+	if x != nil {
+		return x.RefreshedMs
+	}
+	return 0
+}
+
+func (x *StatusResponse) GetRequests() []*StoreRequests {
+	if x != nil {
+		return x.Requests
+	}
+	return nil
+}
+
+func (x *StatusResponse) GetCostDollars() float64 {
+	if x != nil {
+		return x.CostDollars
+	}
+	return 0
+}
+
+func (x *StatusResponse) GetStartedMs() int64 {
+	if x != nil {
+		return x.StartedMs
+	}
+	return 0
+}
+
+type StoreRequests struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// get, get_range, list, put or delete.
+	Kind          string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	Count         uint64 `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
+	Bytes         uint64 `protobuf:"varint,3,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StoreRequests) Reset() {
+	*x = StoreRequests{}
+	mi := &file_log_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StoreRequests) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StoreRequests) ProtoMessage() {}
+
+func (x *StoreRequests) ProtoReflect() protoreflect.Message {
+	mi := &file_log_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StoreRequests.ProtoReflect.Descriptor instead.
+func (*StoreRequests) Descriptor() ([]byte, []int) {
+	return file_log_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *StoreRequests) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *StoreRequests) GetCount() uint64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *StoreRequests) GetBytes() uint64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
 // ErrorResponse is the body of every error of the HTTP API, always as JSON, and
 // a detail of errors over Connect and gRPC.
 type ErrorResponse struct {
@@ -1540,7 +1687,7 @@ type ErrorResponse struct {
 
 func (x *ErrorResponse) Reset() {
 	*x = ErrorResponse{}
-	mi := &file_log_proto_msgTypes[19]
+	mi := &file_log_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1552,7 +1699,7 @@ func (x *ErrorResponse) String() string {
 func (*ErrorResponse) ProtoMessage() {}
 
 func (x *ErrorResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_log_proto_msgTypes[19]
+	mi := &file_log_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1565,7 +1712,7 @@ func (x *ErrorResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErrorResponse.ProtoReflect.Descriptor instead.
 func (*ErrorResponse) Descriptor() ([]byte, []int) {
-	return file_log_proto_rawDescGZIP(), []int{19}
+	return file_log_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ErrorResponse) GetStatus() string {
@@ -1769,7 +1916,7 @@ const file_log_proto_rawDesc = "" +
 	"\bmetadata\x18\x15 \x01(\fR\bmetadataB\n" +
 	"\n" +
 	"\b_end_seq\"\x0f\n" +
-	"\rStatusRequest\"\xdd\x01\n" +
+	"\rStatusRequest\"\xb9\x04\n" +
 	"\x0eStatusResponse\x12\x16\n" +
 	"\x06status\x18\x01 \x01(\tR\x06status\x12\x1a\n" +
 	"\bfrontier\x18\x02 \x01(\x04R\bfrontier\x12\x18\n" +
@@ -1778,7 +1925,23 @@ const file_log_proto_rawDesc = "" +
 	"\x06remote\x18\x05 \x01(\x04R\x06remote\x12\x18\n" +
 	"\aflushed\x18\x06 \x01(\x04R\aflushed\x12\x1b\n" +
 	"\tread_only\x18\a \x01(\bR\breadOnly\x12\x18\n" +
-	"\aversion\x18\b \x01(\tR\aversion\"\x87\x03\n" +
+	"\aversion\x18\b \x01(\tR\aversion\x12\x16\n" +
+	"\x06health\x18\t \x01(\tR\x06health\x12\x19\n" +
+	"\bsince_ms\x18\n" +
+	" \x01(\x03R\asinceMs\x12\x14\n" +
+	"\x05ready\x18\v \x01(\bR\x05ready\x12+\n" +
+	"\x11unshipped_records\x18\f \x01(\x04R\x10unshippedRecords\x12'\n" +
+	"\x0funshipped_bytes\x18\r \x01(\x04R\x0eunshippedBytes\x12!\n" +
+	"\funshipped_ms\x18\x0e \x01(\x04R\vunshippedMs\x12!\n" +
+	"\frefreshed_ms\x18\x0f \x01(\x04R\vrefreshedMs\x123\n" +
+	"\brequests\x18\x10 \x03(\v2\x17.logdb.v1.StoreRequestsR\brequests\x12!\n" +
+	"\fcost_dollars\x18\x11 \x01(\x01R\vcostDollars\x12\x1d\n" +
+	"\n" +
+	"started_ms\x18\x12 \x01(\x03R\tstartedMs\"O\n" +
+	"\rStoreRequests\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x14\n" +
+	"\x05count\x18\x02 \x01(\x04R\x05count\x12\x14\n" +
+	"\x05bytes\x18\x03 \x01(\x04R\x05bytes\"\x87\x03\n" +
 	"\rErrorResponse\x12\x16\n" +
 	"\x06status\x18\x01 \x01(\tR\x06status\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12\x12\n" +
@@ -1822,7 +1985,7 @@ func file_log_proto_rawDescGZIP() []byte {
 }
 
 var file_log_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_log_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_log_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_log_proto_goTypes = []any{
 	(Durability)(0),             // 0: logdb.v1.Durability
 	(*Record)(nil),              // 1: logdb.v1.Record
@@ -1844,7 +2007,8 @@ var file_log_proto_goTypes = []any{
 	(*Segment)(nil),             // 17: logdb.v1.Segment
 	(*StatusRequest)(nil),       // 18: logdb.v1.StatusRequest
 	(*StatusResponse)(nil),      // 19: logdb.v1.StatusResponse
-	(*ErrorResponse)(nil),       // 20: logdb.v1.ErrorResponse
+	(*StoreRequests)(nil),       // 20: logdb.v1.StoreRequests
+	(*ErrorResponse)(nil),       // 21: logdb.v1.ErrorResponse
 }
 var file_log_proto_depIdxs = []int32{
 	1,  // 0: logdb.v1.AppendRequest.records:type_name -> logdb.v1.Record
@@ -1855,25 +2019,26 @@ var file_log_proto_depIdxs = []int32{
 	9,  // 5: logdb.v1.FollowResponse.entries:type_name -> logdb.v1.Entry
 	14, // 6: logdb.v1.KeysResponse.keys:type_name -> logdb.v1.Key
 	17, // 7: logdb.v1.SegmentsResponse.segments:type_name -> logdb.v1.Segment
-	2,  // 8: logdb.v1.LogService.Append:input_type -> logdb.v1.AppendRequest
-	4,  // 9: logdb.v1.LogService.Scan:input_type -> logdb.v1.ScanRequest
-	7,  // 10: logdb.v1.LogService.Follow:input_type -> logdb.v1.FollowRequest
-	10, // 11: logdb.v1.LogService.Count:input_type -> logdb.v1.CountRequest
-	12, // 12: logdb.v1.LogService.ListKeys:input_type -> logdb.v1.ListKeysRequest
-	15, // 13: logdb.v1.LogService.ListSegments:input_type -> logdb.v1.ListSegmentsRequest
-	18, // 14: logdb.v1.LogService.Status:input_type -> logdb.v1.StatusRequest
-	3,  // 15: logdb.v1.LogService.Append:output_type -> logdb.v1.AppendResponse
-	5,  // 16: logdb.v1.LogService.Scan:output_type -> logdb.v1.ScanResponse
-	8,  // 17: logdb.v1.LogService.Follow:output_type -> logdb.v1.FollowResponse
-	11, // 18: logdb.v1.LogService.Count:output_type -> logdb.v1.CountResponse
-	13, // 19: logdb.v1.LogService.ListKeys:output_type -> logdb.v1.KeysResponse
-	16, // 20: logdb.v1.LogService.ListSegments:output_type -> logdb.v1.SegmentsResponse
-	19, // 21: logdb.v1.LogService.Status:output_type -> logdb.v1.StatusResponse
-	15, // [15:22] is the sub-list for method output_type
-	8,  // [8:15] is the sub-list for method input_type
-	8,  // [8:8] is the sub-list for extension type_name
-	8,  // [8:8] is the sub-list for extension extendee
-	0,  // [0:8] is the sub-list for field type_name
+	20, // 8: logdb.v1.StatusResponse.requests:type_name -> logdb.v1.StoreRequests
+	2,  // 9: logdb.v1.LogService.Append:input_type -> logdb.v1.AppendRequest
+	4,  // 10: logdb.v1.LogService.Scan:input_type -> logdb.v1.ScanRequest
+	7,  // 11: logdb.v1.LogService.Follow:input_type -> logdb.v1.FollowRequest
+	10, // 12: logdb.v1.LogService.Count:input_type -> logdb.v1.CountRequest
+	12, // 13: logdb.v1.LogService.ListKeys:input_type -> logdb.v1.ListKeysRequest
+	15, // 14: logdb.v1.LogService.ListSegments:input_type -> logdb.v1.ListSegmentsRequest
+	18, // 15: logdb.v1.LogService.Status:input_type -> logdb.v1.StatusRequest
+	3,  // 16: logdb.v1.LogService.Append:output_type -> logdb.v1.AppendResponse
+	5,  // 17: logdb.v1.LogService.Scan:output_type -> logdb.v1.ScanResponse
+	8,  // 18: logdb.v1.LogService.Follow:output_type -> logdb.v1.FollowResponse
+	11, // 19: logdb.v1.LogService.Count:output_type -> logdb.v1.CountResponse
+	13, // 20: logdb.v1.LogService.ListKeys:output_type -> logdb.v1.KeysResponse
+	16, // 21: logdb.v1.LogService.ListSegments:output_type -> logdb.v1.SegmentsResponse
+	19, // 22: logdb.v1.LogService.Status:output_type -> logdb.v1.StatusResponse
+	16, // [16:23] is the sub-list for method output_type
+	9,  // [9:16] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_log_proto_init() }
@@ -1892,14 +2057,14 @@ func file_log_proto_init() {
 	file_log_proto_msgTypes[12].OneofWrappers = []any{}
 	file_log_proto_msgTypes[14].OneofWrappers = []any{}
 	file_log_proto_msgTypes[16].OneofWrappers = []any{}
-	file_log_proto_msgTypes[19].OneofWrappers = []any{}
+	file_log_proto_msgTypes[20].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_log_proto_rawDesc), len(file_log_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   20,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -3,4 +3,4 @@
 package logpb
 
 // generatedFrom is the SHA-256 of the log.proto that the code was generated from.
-const generatedFrom = "48fa76d8cf3aacfbb3f33ea948bf192d09cd3b13f692512f3a5c3b074f3fafd7"
+const generatedFrom = "536d77751b78fc39fc309c732798e6814d7c519963e734ac12a75d8ab216c5b8"
