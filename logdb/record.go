@@ -107,3 +107,6 @@ type Bound struct {
 
 // AtMost is a bound of n.
 func AtMost(n uint64) Bound { return Bound{n, true} }
+
+// Get returns the number, and false if there is no bound.
+func (b Bound) Get() (n uint64, set bool) { return b.n, b.set }

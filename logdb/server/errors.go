@@ -57,21 +57,27 @@ func translate(err error) *apiError {
 	case errors.As(err, &api):
 		return api
 	case errors.As(err, &pending):
-		a := pending.Appended
+		a, level, ms := pending.Appended, pending.Level.String(), pending.Appended.Time.UnixMilli()
 		return &apiError{
 			status: http.StatusGatewayTimeout, code: "pending", cause: err,
-			message: "the batch is in the log, but was not seen to reach level " + pending.Level.String() + "; do not append it again",
-			details: logpb.ErrorResponse{StartSequence: &a.First, NextSequence: &a.Next},
+			message: "the batch is in the log, but was not seen to reach level " + level + "; do not append it again",
+			details: logpb.ErrorResponse{StartSequence: &a.First, NextSequence: &a.Next, TimeMs: &ms, Level: &level},
 		}
 	case errors.As(err, &limit):
-		return &apiError{status: http.StatusRequestEntityTooLarge, code: "too_large", message: limit.Error()}
+		record, size, most := int32(limit.Record), uint64(limit.Bytes), uint64(limit.Limit)
+		return &apiError{
+			status: http.StatusRequestEntityTooLarge, code: "too_large", message: limit.Error(),
+			details: logpb.ErrorResponse{Part: &limit.What, Record: &record, Size: &size, Limit: &most},
+		}
 	case errors.As(err, &trimmed):
 		return &apiError{status: http.StatusGone, code: "trimmed", message: trimmed.Error(), details: logpb.ErrorResponse{OldestSequence: &trimmed.Oldest}}
 	case errors.Is(err, logdb.ErrQueueFull):
 		return &apiError{status: http.StatusTooManyRequests, code: "queue_full", message: "the append queue is full; nothing was written", retry: true}
 	case errors.Is(err, logdb.ErrDiskFull):
 		return &apiError{status: http.StatusServiceUnavailable, code: "disk_full", message: "the writer's disk is full while the bucket is away; nothing was written", retry: true, cause: err}
-	case errors.Is(err, logdb.ErrClosed), errors.Is(err, logdb.ErrFenced):
+	case errors.Is(err, logdb.ErrFenced):
+		return &apiError{status: http.StatusServiceUnavailable, code: "fenced", message: "another writer has the log; nothing was written", retry: true, cause: err}
+	case errors.Is(err, logdb.ErrClosed):
 		return &apiError{status: http.StatusServiceUnavailable, code: "closed", message: "this server's log is closed; nothing was written", retry: true, cause: err}
 	case errors.Is(err, logdb.ErrStale):
 		return &apiError{status: http.StatusServiceUnavailable, code: "stale", message: "the log moved on while it was read", retry: true, cause: err}

@@ -229,6 +229,7 @@ func TestAPendingAppendSaysWhereItLies(t *testing.T) {
 	for _, header := range []string{"application/json", "application/protobuf"} {
 		o := f.json(504, "POST", "/api/v1/log/append?ack=remote&timeout_ms=50", jsonBatch(false, "k", "1", "k", "2"), "Accept", header)
 		o.is(t, "code", "pending")
+		o.is(t, "level", "remote")
 		first := o["startSequence"].(interface{ String() string }).String()
 		if v := f.get("scan?key=k&limit=2&start_seq="+first).list(t, "values"); len(v) != 2 || v[0]["value"] != b64("1") {
 			t.Errorf("at %s there is %v", first, v)
@@ -307,7 +308,8 @@ func TestWhatErrorsTell(t *testing.T) {
 		{&logdb.PendingError{Err: logdb.ErrFenced}, 504, "pending"},
 		{logdb.ErrQueueFull, 429, "queue_full"},
 		{logdb.ErrDiskFull, 503, "disk_full"},
-		{logdb.ErrFenced, 503, "closed"},
+		{logdb.ErrFenced, 503, "fenced"},
+		{logdb.ErrClosed, 503, "closed"},
 		{&logdb.TrimmedError{Oldest: 7}, 410, "trimmed"},
 		{&logdb.LimitError{What: "key"}, 413, "too_large"},
 		{fmt.Errorf("x: %w", logdb.ErrStale), 503, "stale"},

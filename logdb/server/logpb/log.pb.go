@@ -1678,9 +1678,18 @@ type ErrorResponse struct {
 	TailSequence *uint64 `protobuf:"varint,18,opt,name=tail_sequence,json=tailSequence,proto3,oneof" json:"tail_sequence,omitempty"`
 	// Code trimmed: nothing below it is retained.
 	OldestSequence *uint64 `protobuf:"varint,19,opt,name=oldest_sequence,json=oldestSequence,proto3,oneof" json:"oldest_sequence,omitempty"`
-	// Code pending: where the batch lies. It must not be appended again.
+	// Code pending: where the batch lies, its time, and the level that it was not
+	// seen to reach. It must not be appended again.
 	StartSequence *uint64 `protobuf:"varint,20,opt,name=start_sequence,json=startSequence,proto3,oneof" json:"start_sequence,omitempty"`
 	NextSequence  *uint64 `protobuf:"varint,21,opt,name=next_sequence,json=nextSequence,proto3,oneof" json:"next_sequence,omitempty"`
+	TimeMs        *int64  `protobuf:"varint,22,opt,name=time_ms,json=timeMs,proto3,oneof" json:"time_ms,omitempty"`
+	Level         *string `protobuf:"bytes,23,opt,name=level,proto3,oneof" json:"level,omitempty"`
+	// Code too_large, where it is about the batch: key, value, batch or records,
+	// of which record (key and value), how much it is and may be.
+	Part          *string `protobuf:"bytes,24,opt,name=part,proto3,oneof" json:"part,omitempty"`
+	Record        *int32  `protobuf:"varint,25,opt,name=record,proto3,oneof" json:"record,omitempty"`
+	Size          *uint64 `protobuf:"varint,26,opt,name=size,proto3,oneof" json:"size,omitempty"`
+	Limit         *uint64 `protobuf:"varint,27,opt,name=limit,proto3,oneof" json:"limit,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1767,6 +1776,48 @@ func (x *ErrorResponse) GetStartSequence() uint64 {
 func (x *ErrorResponse) GetNextSequence() uint64 {
 	if x != nil && x.NextSequence != nil {
 		return *x.NextSequence
+	}
+	return 0
+}
+
+func (x *ErrorResponse) GetTimeMs() int64 {
+	if x != nil && x.TimeMs != nil {
+		return *x.TimeMs
+	}
+	return 0
+}
+
+func (x *ErrorResponse) GetLevel() string {
+	if x != nil && x.Level != nil {
+		return *x.Level
+	}
+	return ""
+}
+
+func (x *ErrorResponse) GetPart() string {
+	if x != nil && x.Part != nil {
+		return *x.Part
+	}
+	return ""
+}
+
+func (x *ErrorResponse) GetRecord() int32 {
+	if x != nil && x.Record != nil {
+		return *x.Record
+	}
+	return 0
+}
+
+func (x *ErrorResponse) GetSize() uint64 {
+	if x != nil && x.Size != nil {
+		return *x.Size
+	}
+	return 0
+}
+
+func (x *ErrorResponse) GetLimit() uint64 {
+	if x != nil && x.Limit != nil {
+		return *x.Limit
 	}
 	return 0
 }
@@ -1941,7 +1992,7 @@ const file_log_proto_rawDesc = "" +
 	"\rStoreRequests\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x14\n" +
 	"\x05count\x18\x02 \x01(\x04R\x05count\x12\x14\n" +
-	"\x05bytes\x18\x03 \x01(\x04R\x05bytes\"\x87\x03\n" +
+	"\x05bytes\x18\x03 \x01(\x04R\x05bytes\"\xe7\x04\n" +
 	"\rErrorResponse\x12\x16\n" +
 	"\x06status\x18\x01 \x01(\tR\x06status\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12\x12\n" +
@@ -1950,12 +2001,26 @@ const file_log_proto_rawDesc = "" +
 	"\rtail_sequence\x18\x12 \x01(\x04H\x01R\ftailSequence\x88\x01\x01\x12,\n" +
 	"\x0foldest_sequence\x18\x13 \x01(\x04H\x02R\x0eoldestSequence\x88\x01\x01\x12*\n" +
 	"\x0estart_sequence\x18\x14 \x01(\x04H\x03R\rstartSequence\x88\x01\x01\x12(\n" +
-	"\rnext_sequence\x18\x15 \x01(\x04H\x04R\fnextSequence\x88\x01\x01B\x0f\n" +
+	"\rnext_sequence\x18\x15 \x01(\x04H\x04R\fnextSequence\x88\x01\x01\x12\x1c\n" +
+	"\atime_ms\x18\x16 \x01(\x03H\x05R\x06timeMs\x88\x01\x01\x12\x19\n" +
+	"\x05level\x18\x17 \x01(\tH\x06R\x05level\x88\x01\x01\x12\x17\n" +
+	"\x04part\x18\x18 \x01(\tH\aR\x04part\x88\x01\x01\x12\x1b\n" +
+	"\x06record\x18\x19 \x01(\x05H\bR\x06record\x88\x01\x01\x12\x17\n" +
+	"\x04size\x18\x1a \x01(\x04H\tR\x04size\x88\x01\x01\x12\x19\n" +
+	"\x05limit\x18\x1b \x01(\x04H\n" +
+	"R\x05limit\x88\x01\x01B\x0f\n" +
 	"\r_min_sequenceB\x10\n" +
 	"\x0e_tail_sequenceB\x12\n" +
 	"\x10_oldest_sequenceB\x11\n" +
 	"\x0f_start_sequenceB\x10\n" +
-	"\x0e_next_sequence*i\n" +
+	"\x0e_next_sequenceB\n" +
+	"\n" +
+	"\b_time_msB\b\n" +
+	"\x06_levelB\a\n" +
+	"\x05_partB\t\n" +
+	"\a_recordB\a\n" +
+	"\x05_sizeB\b\n" +
+	"\x06_limit*i\n" +
 	"\n" +
 	"Durability\x12\x16\n" +
 	"\x12DURABILITY_DEFAULT\x10\x00\x12\x16\n" +

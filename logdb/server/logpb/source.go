@@ -3,4 +3,4 @@
 package logpb
 
 // generatedFrom is the SHA-256 of the log.proto that the code was generated from.
-const generatedFrom = "536d77751b78fc39fc309c732798e6814d7c519963e734ac12a75d8ab216c5b8"
+const generatedFrom = "73eed40ac58d8b367600030a7d9543e1bcef83483f9f56a6a675af4ff9a1dd29"
