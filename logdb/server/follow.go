@@ -1,9 +1,11 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"iter"
+	"slices"
 
 	"github.com/logdb-go/logdb/logdb"
 )
@@ -49,6 +51,8 @@ func (s *Server) admit(q *followQuery, g *grant) (*follower, error) {
 	if len(q.keys) > s.o.FollowKeys {
 		return nil, invalid("too many keys for one follower; follow a prefix")
 	}
+	slices.SortFunc(q.keys, bytes.Compare)
+	q.keys = slices.CompactFunc(q.keys, bytes.Equal) // a key that is named twice is followed once
 	var err error
 	for i := range q.keys {
 		err = errors.Join(err, g.key(mayRead, q.keys[i]))

@@ -28,7 +28,7 @@ func (s *Server) services() {
 		b := &countedBody{ReadCloser: r.Body, s: s}
 		defer func() { s.bodies.Release(b.held) }()
 		r.Body = b
-		h.ServeHTTP(&patient{ResponseWriter: w, timeout: s.o.WriteTimeout}, r)
+		h.ServeHTTP(&patient{ResponseWriter: w, timeout: s.o.WriteTimeout}, traced(r))
 	}))
 }
 

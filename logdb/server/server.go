@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/noop"
 	"golang.org/x/sync/semaphore"
@@ -148,7 +149,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.Serve
 
 // Drain ends all followers and waiting requests, which their clients take for a
 // reason to connect again, and answers readiness with 503 from now on. Other
-// requests are still answered.
+// requests are still answered. It also ends the server's one goroutine: who
+// mounts a Server instead of running it drains it when done.
 func (s *Server) Drain() { s.end() }
 
 func (s *Server) drained() bool { return s.lifetime.Err() != nil }
@@ -201,6 +203,7 @@ func (s *Server) routes() {
 // serve runs a handler with its parameters, and answers what it fails with.
 func (s *Server) serve(rt route) http.Handler {
 	return s.o.Meter.count(rt.name, func(w http.ResponseWriter, r *http.Request) {
+		r = traced(r)
 		p, err := parseParams(r, rt.params)
 		if err == nil {
 			err = rt.handle(w, r, p)
@@ -209,6 +212,14 @@ func (s *Server) serve(rt route) http.Handler {
 			s.fail(w, r, err)
 		}
 	})
+}
+
+// traced puts the client's trace into the context, so that it goes on here.
+func traced(r *http.Request) *http.Request {
+	if r.Header.Get("Traceparent") == "" {
+		return r
+	}
+	return r.WithContext(propagation.TraceContext{}.Extract(r.Context(), propagation.HeaderCarrier(r.Header)))
 }
 
 // healthy tells that the process answers.

@@ -179,6 +179,18 @@ func TestFollowResumesWhereItWasLeft(t *testing.T) {
 	}
 }
 
+func TestAKeyNamedTwiceIsFollowedOnce(t *testing.T) {
+	f := newBench(t, Options{})
+	f.appended("a", "1", "b", "2")
+	s := f.follow("key=a&key=b&key=a&key_b64=YQ")
+	f.appended("a", "3")
+	for i, want := range []string{"a=1", "b=2", "a=3"} {
+		if e := s.entries(1)[0]; e.text(t) != want {
+			t.Errorf("entry %d is %+v, want %s", i, e, want)
+		}
+	}
+}
+
 func TestFollowFromTheTail(t *testing.T) {
 	f := newBench(t, Options{})
 	f.appended("a", "old")
