@@ -79,7 +79,7 @@ func (k *killer) child(run int, step string, after int) (killed bool) {
 		o.Away = 20
 	}
 	p := k.start(o)
-	k.await(fmt.Sprintf("%d acknowledgements, or the end", after), func() bool { return p.gone || p.total() >= after })
+	p.awaitOrEnd(fmt.Sprintf("%d acknowledgements, or the end", after), func() bool { return p.total() >= after })
 	_ = p.cmd.Process.Kill()
 	killed = p.join()
 	if p.cmd.ProcessState.Exited() && !p.cmd.ProcessState.Success() {

@@ -39,21 +39,21 @@ func newLedger(t *testing.T) *ledger {
 // patience bounds every wait for another process; it is no measurement.
 const patience = 2 * time.Minute
 
-// await returns once cond, which is called with mu held, is true.
-func (l *ledger) await(what string, cond func() bool) {
-	l.t.Helper()
+// await returns true once cond, which is called with mu held, is true; false
+// when the patience is over.
+func (l *ledger) await(cond func() bool) bool {
 	deadline := time.After(patience)
 	for {
 		l.mu.Lock()
 		ok, changed := cond(), l.changed
 		l.mu.Unlock()
 		if ok {
-			return
+			return true
 		}
 		select {
 		case <-changed:
 		case <-deadline:
-			l.t.Fatalf("waited %v for %s", patience, what)
+			return false
 		}
 	}
 }

@@ -38,6 +38,7 @@ type orders struct {
 	Gate    bool          // it reports "ready" and opens only when told to
 	Polite  bool          // Options.Polite
 	Trim    bool          // retention
+	Stage   time.Duration // how long the bucket must be away before memtables go to the disk, where it is not the usual time
 	Grace   time.Duration // of the collector, where it is not the usual one
 	Away    int           // acknowledgements after which the bucket is away for good
 }
@@ -137,6 +138,9 @@ func (c *child) options() Options {
 		o.Retention = Retention{Bytes: 200 << 10}
 	}
 	o.hooks.step, o.hooks.grace = c.step, c.orders.Grace
+	if c.orders.Stage > 0 {
+		o.hooks.away, o.Memory.Memtable, o.Segments.Bytes = c.orders.Stage, 256<<10, 1<<20
+	}
 	if c.orders.Away > 0 {
 		o.hooks.away = time.Millisecond
 	}

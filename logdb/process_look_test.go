@@ -25,6 +25,7 @@ type onlooker struct {
 	mu     sync.Mutex
 	seen   [processKeys][]Entry
 	stale  [processKeys]bool
+	begun  int // followers that began again
 }
 
 func childKey(i int) string { return fmt.Sprintf("key %d", i) }
@@ -49,23 +50,36 @@ func look(t *testing.T, b objstore.Reader, all bool) *onlooker {
 	return w
 }
 
-// follow keeps what one key's follower shows. A reader that this machine has
-// kept waiting for longer than the collector's grace may say that it is stale.
+// follow keeps what one key's follower shows. One that could not read begins
+// again where it was. A reader that this machine has kept waiting for longer
+// than the collector's grace may say that it is stale.
 func (w *onlooker) follow(ctx context.Context, i int) {
-	it := w.reader.Follow(ctx, []byte(childKey(i)), w.from, ScanOptions{})
-	defer it.Close()
-	for it.Next() {
-		w.mu.Lock()
-		w.seen[i] = append(w.seen[i], owned(it.Entry()))
-		w.mu.Unlock()
+	for from := w.from; ; {
+		it := w.reader.Follow(ctx, []byte(childKey(i)), from, ScanOptions{})
+		for it.Next() {
+			w.mu.Lock()
+			w.seen[i] = append(w.seen[i], owned(it.Entry()))
+			w.mu.Unlock()
+		}
+		from = it.NextSequence()
+		err := errors.Join(it.Err(), it.Close())
+		if ctx.Err() != nil || w.ended(i, err) {
+			return
+		}
 	}
-	err := it.Err()
+}
+
+// ended judges the end of a follower that nobody has ended.
+func (w *onlooker) ended(i int, err error) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.begun++
 	w.stale[i] = errors.Is(err, ErrStale)
-	if err != nil && !w.stale[i] && ctx.Err() == nil && !errors.Is(err, ErrClosed) {
-		w.t.Errorf("follow %s: %v", childKey(i), err)
+	if err == nil || errors.Is(err, ErrClosed) || errors.Is(err, objstore.ErrCorrupt) {
+		w.t.Errorf("follow %s ended with %v", childKey(i), err)
+		return true
 	}
+	return w.stale[i]
 }
 
 func (w *onlooker) close() {
@@ -73,6 +87,26 @@ func (w *onlooker) close() {
 	w.joined.Wait()
 	if err := w.reader.Close(); err != nil {
 		w.t.Errorf("close reader: %v", err)
+	}
+}
+
+// reaches waits until the reader shows everything below a sequence.
+func (w *onlooker) reaches(sequence uint64) {
+	w.t.Helper()
+	w.poll(fmt.Sprintf("the reader to reach %d", sequence), func() bool { return w.reader.Frontier() >= sequence })
+}
+
+// poll waits for a condition.
+func (w *onlooker) poll(what string, cond func() bool) {
+	w.t.Helper()
+	ticker, deadline := time.NewTicker(5*time.Millisecond), time.After(patience)
+	defer ticker.Stop()
+	for !cond() {
+		select {
+		case <-ticker.C:
+		case <-deadline:
+			w.t.Fatalf("waited %v for %s", patience, what)
+		}
 	}
 }
 
@@ -91,17 +125,8 @@ func (w *onlooker) caughtUp(all []Entry) {
 	if err := w.reader.ask(ctx, true); err != nil {
 		w.t.Errorf("refresh: %v", err)
 	}
-	poll := time.NewTicker(5 * time.Millisecond)
-	defer poll.Stop()
 	for i := range processKeys {
-		for w.behind(i, len(want[childKey(i)])) {
-			select {
-			case <-poll.C:
-			case <-ctx.Done():
-				w.t.Errorf("%s: the follower has not caught up in %v", childKey(i), patience)
-				return
-			}
-		}
+		w.poll(childKey(i)+" to catch up", func() bool { return !w.behind(i, len(want[childKey(i)])) })
 	}
 	w.close()
 	for i := range processKeys {

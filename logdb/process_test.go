@@ -35,6 +35,7 @@ type process struct {
 	epoch, remote                uint64 // at its opening
 	lost                         uint64
 	acks                         [Remote + 1]int // by level
+	durable                      uint64          // end of what was acknowledged at Remote
 	flushes, deletes             int
 	whys                         map[string]int // of appends that were not acknowledged
 	end                          string         // how it ended, or why it was shut out
@@ -110,10 +111,12 @@ func (p *process) note(line string) (err error) {
 		if why, err = p.ledger.outcome(p.Run, line); why != "" {
 			p.whys[why]++
 		} else if err == nil {
-			var id string
-			var level, skip int
-			_, err = fmt.Sscanf(rest, "%s %d %d %d", &id, &skip, &skip, &level)
-			p.acks[level]++
+			id, _, _ := strings.Cut(rest, " ")
+			b := p.ledger.told[id]
+			p.acks[b.level]++
+			if b.level == Remote {
+				p.durable = max(p.durable, b.first+uint64(b.records))
+			}
 		}
 	}
 	return err
@@ -124,14 +127,27 @@ func (p *process) note(line string) (err error) {
 func (p *process) await(what string, cond func() bool) {
 	p.ledger.t.Helper()
 	ok := false
-	p.ledger.await(p.Run+": "+what, func() bool {
+	p.awaitOrEnd(what, func() bool {
 		ok = cond()
-		return ok || p.gone
+		return ok
 	})
 	if !ok {
 		_ = p.join()
 		p.ledger.t.Fatalf("%s has ended (%v, %q) before: %s\n%s", p.Run, p.cmd.ProcessState, p.end, what, p.said.String())
 	}
+}
+
+// awaitOrEnd waits until cond is true or the child has ended. A child that
+// lets everybody wait is asked what its goroutines do.
+func (p *process) awaitOrEnd(what string, cond func() bool) {
+	p.ledger.t.Helper()
+	if p.ledger.await(func() bool { return cond() || p.gone }) {
+		return
+	}
+	p.signal(syscall.SIGQUIT)
+	p.signal(syscall.SIGCONT)
+	_ = p.join()
+	p.ledger.t.Fatalf("waited %v for %s: %s\n%s", patience, p.Run, what, p.said.String())
 }
 
 func (p *process) awaitOpened() {
@@ -190,7 +206,7 @@ func (p *process) join() (killed bool) {
 // ended: "ok", "fenced", what shut it out, or what went wrong.
 func (p *process) leave() string {
 	p.ledger.t.Helper()
-	p.ledger.await("the end of "+p.Run, func() bool { return p.gone })
+	p.awaitOrEnd("end", func() bool { return false })
 	if p.join() || !p.cmd.ProcessState.Success() {
 		p.ledger.t.Fatalf("%s: %v\n%s", p.Run, p.cmd.ProcessState, p.said.String())
 	}
