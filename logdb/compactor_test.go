@@ -39,6 +39,7 @@ func manyTables(t testing.TB, d *LogDb, n int) {
 		mustRotate(t, d)
 	}
 	mustSeal(t, d)
+	time.Sleep(time.Second) // the seal is in the manifest
 	settled()
 }
 

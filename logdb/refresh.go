@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/logdb-go/logdb/objstore"
@@ -124,12 +125,17 @@ var errGap = errors.New("logdb: gap in the WAL")
 
 // follow applies WAL objects until one is absent.
 func (r *refresher) follow(ctx context.Context) error {
+	enough, opening := 4*walkAhead, r.reader.snapshot.Load() == nil
+	if opening {
+		enough = fewObjects
+	}
+	expect := r.found
 	for again := false; ; again = true {
 		var objects []wal.Object
 		from := r.at
-		next, err := walk(ctx, r.reader.bucket, from, r.found, r.retry(), func(obj wal.Object) error {
+		next, err := walk(ctx, r.reader.bucket, from, expect, r.retry(), func(obj wal.Object) error {
 			objects = append(objects, obj)
-			if len(objects) >= 4*walkAhead {
+			if len(objects) >= enough {
 				return errEnough
 			}
 			return nil
@@ -143,7 +149,7 @@ func (r *refresher) follow(ctx context.Context) error {
 			}
 			continue
 		}
-		r.found = len(objects)
+		r.found, expect = len(objects), max(expect-len(objects), 0)
 		gap := r.applyAll(objects)
 		switch {
 		case errors.Is(gap, errGap) && !again:
@@ -157,10 +163,40 @@ func (r *refresher) follow(ctx context.Context) error {
 			return gap
 		case err == nil:
 			r.at = next
+			if opening {
+				r.found = 0 // how many there were says nothing of how many come
+			}
 			return nil
+		}
+		if enough == fewObjects {
+			enough, expect = 4*walkAhead, r.ahead(ctx)
 		}
 		r.publish() // far behind: show what there is
 	}
+}
+
+// fewObjects is how many WAL objects a reader meets when it opens before it
+// asks how many more there are.
+const fewObjects = 4
+
+// ahead lists the WAL objects of the present epoch from the position on: so
+// many are asked for at once, and no more. It is a guess. Where listing fails
+// the walk finds its way without.
+func (r *refresher) ahead(ctx context.Context) (n int) {
+	if r.at.Number == 0 {
+		return 0
+	}
+	last := wal.ObjectName(r.at.Epoch, r.at.Number-1)
+	prefix := last[:strings.LastIndexByte(last, '-')+1]
+	for _, err := range r.reader.bucket.List(ctx, prefix, last) {
+		if err != nil {
+			return 0
+		}
+		if n++; n >= holdAtObjects {
+			break
+		}
+	}
+	return n
 }
 
 // errEnough ends a walk that has read a good piece.

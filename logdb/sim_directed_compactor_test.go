@@ -42,7 +42,7 @@ func lateMerge(s *stage) {
 	}
 	_, _, err := a.SealSegment(s.ctx, nil)
 	s.must(err)
-	s.rotate(a)
+	time.Sleep(time.Second) // the seal is in the manifest
 	way := s.way(edits(objstoretest.Fault{Kind: objstoretest.Slow, Gate: "edit"})...)
 	late := s.compactor(way, CompactorOptions{})
 	merged := make(chan error, 1)
@@ -163,6 +163,7 @@ func staleReader(s *stage) {
 	}
 	_, _, err := a.SealSegment(s.ctx, nil)
 	s.must(err)
+	time.Sleep(time.Second) // the seal is in the manifest
 	r := s.reader(s.bucket, ReaderOptions{RefreshInterval: -1})
 	old := r.snapshot.Load().view
 	c := s.compactor(s.bucket, CompactorOptions{})
@@ -171,7 +172,7 @@ func staleReader(s *stage) {
 	n, err := old.Count(s.ctx, []byte("k"), 0, 3)
 	s.must(err)
 	s.need(n == 3, "%d entries, want 3", n)
-	time.Sleep(time.Minute)
+	time.Sleep(2 * time.Minute)
 	s.need(!s.there(old.Parts[0].Table.Name()), "the merge's inputs were not deleted")
 	s.shows(r, "0", "1", "2")
 }
@@ -188,6 +189,7 @@ func sweepMerging(s *stage) {
 	}
 	_, _, err := a.SealSegment(s.ctx, nil)
 	s.must(err)
+	time.Sleep(time.Second) // the seal is in the manifest
 	way := s.way(edits(objstoretest.Fault{Kind: objstoretest.Slow, Gate: "edit"})...)
 	c := s.compactor(way, CompactorOptions{CollectGrace: time.Minute})
 	ran := make(chan error, 1)

@@ -21,12 +21,17 @@ type fetched struct {
 // following fences, until a number is absent. It returns that position: what
 // a GET answers 404 may still come, so it proves no end.
 //
-// It asks for as many at once as are expected, then for one, so that a right
-// guess costs one request beyond what is there, then for twice as many each
-// time.
+// It asks for as many as are expected, walkAhead at once, then for one, so that
+// a right guess costs one request beyond what is there, then for twice as many
+// each time.
 func walk(ctx context.Context, b objstore.Reader, at wal.Position, expect int, retry *retry, f func(wal.Object) error) (wal.Position, error) {
-	ahead := min(max(expect, 1), walkAhead)
-	for more := 1; ; ahead, more = more, min(max(2*more, 1), walkAhead) {
+	left, more := max(expect, 1), 1
+	for {
+		ahead := min(left, walkAhead)
+		if left <= 0 {
+			ahead, more = more, min(2*more, walkAhead)
+		}
+		left -= ahead
 		next, fenced := at, false
 		for got := range fetchAll(ctx, b, at, ahead, retry) {
 			if errors.Is(got.err, objstore.ErrNotFound) {
@@ -45,7 +50,7 @@ func walk(ctx context.Context, b objstore.Reader, at wal.Position, expect int, r
 			}
 		}
 		if at = next; fenced {
-			more = 1 // what follows a fence may be another fence
+			left, more = 0, 1 // what follows a fence may be another fence
 		}
 	}
 }
