@@ -110,7 +110,7 @@ func (w *linHosts) gone(m *linHost) {
 // writer and from the bucket.
 func (w *linHosts) end() {
 	w.healed.Store(true)
-	ctx, cancel := context.WithTimeout(w.t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(w.t.Context(), 3*time.Minute)
 	defer cancel()
 	last := "a"
 	for len(w.open) > 0 {

@@ -124,6 +124,7 @@ type linHosts struct {
 	dir     string
 	open    []*linHost
 	healed  atomic.Bool
+	last    []func()                // run when the history is over
 	proxy   *objstoretest.Transport // nil: the faults are in each process
 
 	mu    sync.Mutex
@@ -155,25 +156,24 @@ func newLinHosts(t *testing.T, base string, seed uint64) *linHosts {
 	w.plan = objstoretest.Plan{Seed: seed << 16, Rates: linRates, MaxDelay: 400 * time.Millisecond}
 	if file, ok := strings.CutPrefix(base, "file://"); ok {
 		w.direct = "file://" + file + "/" + fmt.Sprint(seed)
-		w.url = w.direct
 		return w
 	}
 	w.direct = below(base, fmt.Sprint(seed))
-	w.url = w.behindProxy(w.direct, w.plan)
 	return w
 }
 
 // behindProxy puts a proxy with faults between the processes and the server.
-func (w *linHosts) behindProxy(raw string, plan objstoretest.Plan) string {
+func (w *linHosts) behindProxy(raw string) string {
 	u, err := url.Parse(raw)
 	if err != nil {
-		w.t.Fatal(err)
+		panic(err) // serverURL's own
 	}
 	q := u.Query()
 	server, err := url.Parse(q.Get("endpoint"))
 	if err != nil {
-		w.t.Fatal(err)
+		panic(err)
 	}
+	plan := w.plan
 	plan.Hook = func(op objstoretest.Op) objstoretest.Fault {
 		if w.healed.Load() || strings.HasPrefix(op.Name, "probe-") {
 			return objstoretest.Fault{Kind: objstoretest.None}
@@ -182,7 +182,7 @@ func (w *linHosts) behindProxy(raw string, plan objstoretest.Plan) string {
 	}
 	w.proxy = objstoretest.NewTransport(nil, "/"+u.Host+u.Path+"/", plan)
 	front := httptest.NewServer(objstoretest.NewProxy(server, w.proxy))
-	w.t.Cleanup(front.Close)
+	w.last = append(w.last, front.Close)
 	q.Set("endpoint", front.URL)
 	u.RawQuery = q.Encode()
 	return u.String()
@@ -229,6 +229,10 @@ func (w *linHosts) explain(what string, err error) {
 
 func (w *linHosts) play() {
 	w.begun = time.Now()
+	w.url = w.direct
+	if !strings.HasPrefix(w.direct, "file:") {
+		w.url = w.behindProxy(w.direct)
+	}
 	w.startWriter("a")
 	w.startReader(100 * time.Millisecond)
 	var clients sync.WaitGroup
@@ -245,6 +249,9 @@ func (w *linHosts) play() {
 	}()
 	w.trouble(over)
 	w.end()
+	for _, f := range slices.Backward(w.last) {
+		f()
+	}
 }
 
 // bucket is how a new process reaches the bucket.
@@ -270,7 +277,7 @@ func (w *linHosts) startWriter(dir string) *linHost {
 		w.h.problem(linLives, "no child: %v", err)
 		return nil
 	}
-	w.t.Cleanup(func() { _ = m.remote.kill() })
+	w.last = append(w.last, func() { _ = m.remote.kill() })
 	var doom *time.Timer
 	if len(w.h.opens) > 1 && !w.healed.Load() && w.nemesis.IntN(6) == 0 {
 		after := time.Duration(w.nemesis.Int64N(int64(150 * time.Millisecond)))
@@ -310,7 +317,7 @@ func (w *linHosts) startReader(every time.Duration) *linReader {
 		}
 		return nil
 	}
-	w.t.Cleanup(func() { _ = p.r.Close() })
+	w.last = append(w.last, func() { _ = p.r.Close() })
 	w.scene.mu.Lock()
 	defer w.scene.mu.Unlock()
 	w.scene.readers = append(w.scene.readers, p)

@@ -19,7 +19,7 @@ import (
 )
 
 const (
-	linOpenPatience = 20 * time.Second
+	linOpenPatience = time.Minute
 	linPatienceS3   = 3 * time.Second // of a client
 )
 
@@ -205,9 +205,13 @@ func (r *linRemote) close(ctx context.Context) error {
 }
 
 // kill ends the child with SIGKILL, where it is, and waits until it is gone.
+// It can be called more than once.
 func (r *linRemote) kill() error {
 	_ = r.cmd.Process.Kill()
 	<-r.gone
+	if r.cmd.ProcessState != nil {
+		return nil
+	}
 	err := r.cmd.Wait()
 	if state := r.cmd.ProcessState; state != nil && state.Exited() && !state.Success() {
 		return fmt.Errorf("%w\n%s", err, r.said.String())
