@@ -130,12 +130,23 @@ func (b *Followers) Run(ctx context.Context, p *Place) (*Result, error) {
 		return nil, err
 	}
 	return p.run(ctx, "followers", b, func(s *site, r *Result) error {
+		dryRun(r.Metrics, &b.Workload, shared)
+		if p.target() == "library" { // at the speed of the bucket without its model
+			if err := s.build(ctx, func(l *library) error { return b.prefill(ctx, s, l, shared, r.Metrics) }); err != nil {
+				return err
+			}
+		}
 		t, err := s.open(ctx)
 		if err != nil {
 			return err
 		}
-		dryRun(r.Metrics, &b.Workload, shared)
-		tail, err := b.prefill(ctx, s, t, shared, r.Metrics)
+		if p.target() != "library" {
+			err = b.prefill(ctx, s, t, shared, r.Metrics)
+		}
+		tail := Cursor(0)
+		if err == nil {
+			tail, err = t.Tail(ctx)
+		}
 		if err == nil {
 			err = b.follow(ctx, s, r, &following{target: t, tail: tail, shared: shared, acks: mix})
 		}
@@ -146,13 +157,13 @@ func (b *Followers) Run(ctx context.Context, p *Place) (*Result, error) {
 	})
 }
 
-// prefill gives every key a history, and returns the cursor behind it.
-func (b *Followers) prefill(ctx context.Context, s *site, t Target, shared *corpus, m Metrics) (Cursor, error) {
-	history := b.Workload
-	history.Batch, history.Seed = 1000, mix(b.Seed)
+// prefill gives every key a history.
+func (b *Followers) prefill(ctx context.Context, s *site, t Target, shared *corpus, m Metrics) error {
+	history := b.bulk()
+	history.Seed = mix(b.Seed)
 	records := uint64(b.Keys) * uint64(b.Prefill)
 	if records == 0 {
-		return t.Tail(ctx)
+		return nil
 	}
 	load := Ingest{Workload: history, Writers: 4, Records: records}
 	g := newIngestion(&load, t, shared, []share{{logdb.Applied, 1, 1}})
@@ -160,15 +171,15 @@ func (b *Followers) prefill(ctx context.Context, s *site, t Target, shared *corp
 	g.say = func(format string, args ...any) { s.say("pre-fill, "+format, args...) }
 	begun := time.Now()
 	if err := g.run(ctx); err != nil {
-		return 0, fmt.Errorf("bench: pre-fill: %w", err)
+		return fmt.Errorf("bench: pre-fill: %w", err)
 	}
 	if left, ok := t.(Backlogger); ok {
 		if err := left.Drain(ctx); err != nil {
-			return 0, fmt.Errorf("bench: pre-fill: drain: %w", err)
+			return fmt.Errorf("bench: pre-fill: drain: %w", err)
 		}
 	}
 	m["prefill_records_per_second"] = float64(records) / time.Since(begun).Seconds()
-	return t.Tail(ctx)
+	return nil
 }
 
 // following is what the measured part of a run needs.

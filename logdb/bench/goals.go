@@ -196,7 +196,7 @@ func ackRows() []Row {
 				{Figure: "ack_remote_p50_ms", AtMost: true, Times: p50, Of: "baseline_put_p50_ms"},
 				{Figure: "ack_remote_p99_ms", AtMost: true, Times: p99, Of: "baseline_put_p99_ms"},
 			},
-			Show: []string{"ack_remote_p99_9_ms", "records_per_second", "megabytes_per_second", "schedule_lag_p99_ms", "window_puts", "rss_peak_bytes"},
+			Show: []string{"ack_remote_p99_9_ms", "records_per_second", "megabytes_per_second", "schedule_lag_p99_ms", "window_puts", "request_dollars_per_month", "rss_peak_bytes"},
 		}
 	}
 	return []Row{

@@ -38,7 +38,7 @@ func (b *Idle) Run(ctx context.Context, p *Place) (*Result, error) {
 		if err != nil {
 			return err
 		}
-		err = fill(ctx, l, b.Workload, shared, 10_000, func(i uint64, j int) int { return b.key(i, 0) })
+		err = fill(ctx, l, b.Workload, shared, 10_000, func(i uint64) int { return b.key(i, 0) })
 		if err == nil {
 			err = b.rest(ctx, s, r.Metrics)
 		}

@@ -100,6 +100,7 @@ func (g *ingestion) finish(ctx context.Context, r *Result, m *measure, window co
 	}
 	if _, ours := g.target.(*library); ours {
 		written(r.Metrics, "window_", window.counts, bytes)
+		r.Metrics["request_dollars_per_month"] = Dollars(window.counts) / window.seconds * secondsPerMonth
 		written(r.Metrics, "", m.stop().counts, bytes)
 	}
 	return nil

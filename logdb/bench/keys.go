@@ -52,7 +52,7 @@ func (b *Keys) write(ctx context.Context, s *site, m Metrics, shared *corpus) er
 	before := rss()
 	return s.build(ctx, func(l *library) error {
 		for segment := range b.Segments {
-			err := fill(ctx, l, b.Workload, shared, uint64(b.Keys), func(i uint64, _ int) int { return int(i) })
+			err := fill(ctx, l, b.Workload, shared, uint64(b.Keys), func(i uint64) int { return int(i) })
 			if err != nil {
 				return err
 			}

@@ -51,12 +51,11 @@ func (b *Scan) Run(ctx context.Context, p *Place) (*Result, error) {
 	})
 }
 
-// fill appends count records under keys that pick names, seals, and merges.
-func fill(ctx context.Context, l *library, w Workload, shared *corpus, count uint64, pick func(n uint64, j int) int) error {
-	load := Ingest{Workload: w, Writers: 1, Records: count}
-	load.Batch = 1000
+// fill appends count records, number i under key pick(i), seals, and merges.
+func fill(ctx context.Context, l *library, w Workload, shared *corpus, count uint64, pick func(i uint64) int) error {
+	load := Ingest{Workload: w.bulk(), Writers: 1, Records: count}
 	g := newIngestion(&load, l, shared, []share{{logdb.Applied, 1, 1}})
-	g.pick = func(n uint64, j int) int { return pick(n*1000+uint64(j), j) }
+	g.pick = func(n uint64, j int) int { return pick(n*uint64(load.Batch) + uint64(j)) }
 	g.say = func(string, ...any) {}
 	if err := g.run(ctx); err != nil {
 		return err
@@ -122,7 +121,7 @@ func (k *oneKey) put(m Metrics, name string, scans int) {
 func (b *Scan) short(ctx context.Context, s *site, m Metrics, shared *corpus) error {
 	count := uint64(b.Keys) * uint64(b.Records)
 	err := s.build(ctx, func(l *library) error {
-		return fill(ctx, l, b.Workload, shared, count, func(i uint64, _ int) int { return int(i % uint64(b.Keys)) })
+		return fill(ctx, l, b.Workload, shared, count, func(i uint64) int { return int(i % uint64(b.Keys)) })
 	})
 	if err != nil {
 		return err
@@ -193,7 +192,7 @@ func (b *Scan) long(ctx context.Context, s *site, m Metrics, shared *corpus) err
 	count := uint64(b.LongBytes) / uint64(max(w.ValueBytes, 1))
 	key := w.appendKey(nil, 0)
 	err := s.build(ctx, func(l *library) error {
-		return fill(ctx, l, w, shared, count, func(uint64, int) int { return 0 })
+		return fill(ctx, l, w, shared, count, func(uint64) int { return 0 })
 	})
 	if err != nil {
 		return err

@@ -8,7 +8,9 @@ import (
 	"net/http/httptest"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -22,7 +24,9 @@ import (
 type api struct {
 	db     *logdb.LogDb
 	quoted bool
-	acks   map[string]int // by what the address says, and whether the message waits
+
+	mu   sync.Mutex
+	acks map[string]int // by what the address says, and whether the message waits
 }
 
 func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -61,7 +65,9 @@ func (a *api) append(w http.ResponseWriter, r *http.Request, body []byte) error 
 			m.Records = append(m.Records, &logpb.Record{Key: p.Key, Value: p.Value})
 		}
 	}
+	a.mu.Lock()
 	a.acks[fmt.Sprint(r.URL.Query().Get("ack"), " ", m.AwaitDurable)]++
+	a.mu.Unlock()
 	var records []logdb.Record
 	for _, x := range m.Records {
 		records = append(records, logdb.Record{Key: x.Key, Value: x.Value})
@@ -132,7 +138,7 @@ func TestServer(t *testing.T) {
 				t.Error("requests of a server to its bucket were reported, which nobody sees")
 			}
 			f := small()
-			f.WarmUp, f.Measure = 0, Span(200_000_000)
+			f.WarmUp, f.Measure, f.Writers, f.Followers, f.Prefill = 0, Span(200*time.Millisecond), 2, 50, 2
 			run(t, &f, place).within(t, "poll_count", 10, 10_000)
 		})
 	}

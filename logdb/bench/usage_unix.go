@@ -17,8 +17,12 @@ func cpuTime() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// peakRSS is the most memory this process has had resident, in bytes.
+// peakRSS is the most memory this process has had resident, in bytes. Linux counts in getrusage what the parent had
+// when it started this process, so there another source is asked.
 func peakRSS() int64 {
+	if n := kilobytes(field("/proc/self/status", "VmHWM")); n > 0 {
+		return n
+	}
 	var u syscall.Rusage
 	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
 		return 0

@@ -53,6 +53,12 @@ func (w *Workload) check() error {
 	return nil
 }
 
+// bulk is w in batches that are good to load, up to 1000 records and about a megabyte.
+func (w Workload) bulk() Workload {
+	w.Batch = max(1, min(1000, 1<<20/max(1, w.KeyBytes+w.ValueBytes)))
+	return w
+}
+
 // mix is a bijection of 64 bits that leaves no pattern.
 func mix(x uint64) uint64 {
 	x += 0x9e3779b97f4a7c15
