@@ -14,6 +14,8 @@ import (
 
 var killLoops = flag.Int("kill.loops", 3, "children that TestKill and TestS3Kill kill at random, beside one at each named step")
 
+var killNamed = flag.Int("kill.steps", 10, "named steps at which TestS3Kill kills, drawn at random; TestKill goes through all")
+
 // killSteps are where a child kills itself: every step that the log names, in
 // an order that lets each recover from another.
 var killSteps = []string{
@@ -32,20 +34,24 @@ const killAppends = 600
 // files and one WAL directory, and opens what is left: what was acknowledged at
 // Local or Remote is there, every batch is whole, and no sequence that anybody
 // was told has become another record's.
-func TestKill(t *testing.T) { killAgain(t, fileURL(t)) }
+func TestKill(t *testing.T) { killAgain(t, fileURL(t), len(killSteps)) }
 
 // TestS3Kill does it on a real server, which goes on with what a killed
 // process had sent. The long form:
 //
-//	.ci/servers with minio go test ./logdb -run TestS3Kill -kill.loops 50
-func TestS3Kill(t *testing.T) { killAgain(t, serverURL(t)) }
+//	.ci/servers with minio go test ./logdb -run TestS3Kill -kill.steps 99 -kill.loops 50
+func TestS3Kill(t *testing.T) { killAgain(t, serverURL(t), *killNamed) }
 
-func killAgain(t *testing.T, url string) {
+func killAgain(t *testing.T, url string, named int) {
 	k := &killer{ledger: newLedger(t), url: url, dir: filepath.Join(t.TempDir(), "wal")}
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 0))
 	runs := append([]string(nil), killSteps...)
+	if named < len(runs) {
+		rng.Shuffle(len(runs), func(i, j int) { runs[i], runs[j] = runs[j], runs[i] })
+		runs = runs[:named]
+	}
 	for range *killLoops {
 		runs = append(runs, "")
 	}

@@ -30,9 +30,9 @@ var serverKills = flag.Int("server.kills", 10, "how often TestS3ServerKill kills
 // It is the process that is killed, not the machine: what the server has handed
 // to the kernel stays. Neither server promises more with its default settings.
 // MinIO syncs the data of objects, not the directories that name them;
-// versitygw syncs nothing. Where versitygw keeps its attributes beside the
-// files (--sidecar) a kill can tear them apart from the content, and what it
-// was replacing is then refused by checksum until somebody replaces it again.
+// versitygw syncs nothing. (By its source, versitygw with --sidecar, for file
+// systems without attributes, stores checksum and ETag of an object before its
+// content: a kill in between would leave a manifest that is refused as damaged.)
 func TestS3ServerKill(t *testing.T) {
 	s := ownServer(t)
 	o := &outages{ledger: newLedger(t), server: s, url: below(s.url, "log"), dir: filepath.Join(t.TempDir(), "wal")}
