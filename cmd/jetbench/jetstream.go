@@ -49,6 +49,7 @@ type jet struct {
 	conn    *nats.Conn
 	js      jetstream.JetStream
 	batches atomic.Uint64
+	inboxes chan *nats.Subscription // that are not in use
 }
 
 func open(ctx context.Context, dir string, o options) (*jet, error) {
@@ -59,7 +60,7 @@ func open(ctx context.Context, dir string, o options) (*jet, error) {
 	if err != nil {
 		return nil, fmt.Errorf("server: %w", err)
 	}
-	j := &jet{options: o, server: s}
+	j := &jet{options: o, server: s, inboxes: make(chan *nats.Subscription, 1024)}
 	s.Start()
 	if !s.ReadyForConnections(30 * time.Second) {
 		return nil, errors.Join(errors.New("server: not ready within 30 s"), j.Close())
@@ -144,17 +145,40 @@ func (j *jet) Page(ctx context.Context, key []byte, cursor bench.Cursor, limit i
 	if err != nil {
 		return 0, cursor, err
 	}
-	inbox := j.conn.NewInbox()
-	answers, err := j.conn.SubscribeSync(inbox)
+	inbox, err := j.inbox()
 	if err != nil {
 		return 0, cursor, fmt.Errorf("subscribe: %w", err)
 	}
-	defer answers.Unsubscribe()
-	if err := j.conn.PublishRequest("$JS.API.DIRECT.GET."+stream, inbox, question); err != nil {
+	n, next, err := j.page(ctx, inbox, question, cursor, visit)
+	if err != nil {
+		_ = inbox.Unsubscribe() // what is still on its way must reach no other question
+		return n, next, err
+	}
+	select {
+	case j.inboxes <- inbox:
+	default:
+		_ = inbox.Unsubscribe()
+	}
+	return n, next, nil
+}
+
+// inbox returns a subscription for the answers to one question: one that was used before, if there is any.
+func (j *jet) inbox() (*nats.Subscription, error) {
+	select {
+	case s := <-j.inboxes:
+		return s, nil
+	default:
+		return j.conn.SubscribeSync(j.conn.NewInbox())
+	}
+}
+
+// page asks a question and reads its answers up to the last.
+func (j *jet) page(ctx context.Context, inbox *nats.Subscription, question []byte, cursor bench.Cursor, visit func([]byte)) (int, bench.Cursor, error) {
+	if err := j.conn.PublishRequest("$JS.API.DIRECT.GET."+stream, inbox.Subject, question); err != nil {
 		return 0, cursor, fmt.Errorf("get: %w", err)
 	}
 	for n := 0; ; n++ {
-		m, err := answers.NextMsgWithContext(ctx)
+		m, err := inbox.NextMsgWithContext(ctx)
 		if err != nil {
 			return n, cursor, fmt.Errorf("get: %w", err)
 		}

@@ -139,7 +139,11 @@ func TestServer(t *testing.T) {
 			}
 			f := small()
 			f.WarmUp, f.Measure, f.Writers, f.Followers, f.Prefill = 0, Span(200*time.Millisecond), 2, 50, 2
-			run(t, &f, place).within(t, "poll_count", 10, 10_000)
+			m = run(t, &f, place)
+			m.within(t, "poll_count", 10, 10_000)
+			if _, counted := m["gets_per_poll"]; counted {
+				t.Error("GETs of polls were reported, which nobody sees")
+			}
 		})
 	}
 }
