@@ -109,6 +109,7 @@ func TestAnOlderManifestIsRefused(t *testing.T) {
 		}
 		mustSeal(t, d)
 		mustAppend(t, d, Remote, "a", "2")
+		settled() // the manifest has moved
 		r := openReader(t, c, ReaderOptions{RefreshInterval: -1})
 		before := r.snapshot.Load().version
 		c.old.Store(&old)
