@@ -54,6 +54,13 @@
 // of it at its next shipment and answers ErrFenced from then on, to reads too,
 // since its memory may hold records that are not in the log.
 //
+// # Merging elsewhere
+//
+// A log keeps itself in order: it merges tables and deletes what nothing names.
+// A [Compactor] does that in a process of its own, under an epoch of its own,
+// beside a writer with Options.ExternalCompactor or, for a while, beside any. A
+// read that meets a table which was merged away goes on in a newer view.
+//
 // # Lifetimes
 //
 // Append copies what it is given. Bytes of an iterator's entry live until its
