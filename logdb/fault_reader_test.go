@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -117,9 +118,9 @@ func TestBucketConverges(t *testing.T) {
 		b := objstore.NewMem()
 		rounds, most := 40, 0
 		for round := range rounds {
-			orphan := ""
+			var unnamed atomic.Bool
 			way := objstoretest.NewFaulty(b, objstoretest.Plan{Hook: func(op objstoretest.Op) objstoretest.Fault {
-				if orphan != "" && op.Kind == objstoretest.Put && op.Name == segment.ManifestName {
+				if unnamed.Load() && op.Kind == objstoretest.Put && op.Name == segment.ManifestName {
 					return objstoretest.Fault{Kind: objstoretest.Refuse}
 				}
 				return objstoretest.Fault{Kind: objstoretest.None}
@@ -130,7 +131,7 @@ func TestBucketConverges(t *testing.T) {
 			}
 			mustSeal(t, d)
 			time.Sleep(time.Hour)
-			orphan = "what is put from here on is named by nobody"
+			unnamed.Store(true) // what is put from here on
 			mustAppend(t, d, Remote, "a", "last")
 			if err := <-d.control((*committer).rotate); err != nil {
 				t.Fatal(err)
