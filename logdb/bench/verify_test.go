@@ -39,7 +39,7 @@ func (m *memoryTarget) Page(_ context.Context, key []byte, cursor Cursor, limit 
 	return len(values), cursor + Cursor(len(values)), nil
 }
 
-func (m *memoryTarget) Tail(context.Context) (Cursor, error) { return 0, nil }
+func (m *memoryTarget) Tail(context.Context) (Cursor, error) { return 0, nil } // of logs that are new
 func (m *memoryTarget) Close() error                         { return nil }
 
 // A record that is lost, doubled, damaged or out of order is found, wherever it is; nothing else is.
