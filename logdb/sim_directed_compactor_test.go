@@ -16,7 +16,7 @@ func (s *stage) compactor(b objstore.Bucket, o CompactorOptions) *Compactor {
 	o.hooks = hooks{off: s.off}
 	c, err := OpenCompactor(s.ctx, b, o)
 	s.must(err)
-	s.gates = append(s.gates, func() { _ = c.Close() })
+	s.closers = append(s.closers, c.Close)
 	return c
 }
 

@@ -23,6 +23,7 @@ type stage struct {
 	writers []*LogDb
 	readers []*LogDbReader
 	gates   []func()
+	closers []func() error // of compactors, once what they did has ended
 }
 
 // stageFailure is how a schedule ends early.
@@ -54,6 +55,10 @@ func (s *stage) clear(cancel func()) {
 	}
 	for _, r := range s.readers {
 		_ = r.Close()
+	}
+	settled()
+	for _, end := range s.closers {
+		_ = end()
 	}
 }
 
