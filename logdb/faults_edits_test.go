@@ -53,6 +53,11 @@ var sourceEdits = []sourceEdit{
 		run: []string{"TestEveryFlippedBitOfTheBucket"},
 	},
 	{
+		name: "the disk cache is believed", file: "segment/diskio.go",
+		old: "crc32.Checksum(buf[diskHead:], castagnoli) == sum", new: "(crc32.Checksum(buf[diskHead:], castagnoli) == sum || true)",
+		pkg: "segment", run: []string{"TestDiskIsNeverBelieved"},
+	},
+	{
 		name: "nobody looks behind a torn end", file: "wal/scan.go",
 		old: "return s.checkTorn()", new: "return nil",
 		run: []string{"TestEveryFlippedBitOfTheDisk"},

@@ -80,13 +80,13 @@ var faultRows = []faultRow{
 		},
 	},
 	{
-		name: "Bit rot, truncation, swapped objects: manifest, WAL objects, tables, local WAL",
-		does: "Found by checksum or identity, named by a typed error and by `logdb check` or `logdb wal`, never returned as data and never left out in silence. A disk cache is not offered; what is cached in memory was checked.",
+		name: "Bit rot, truncation, swapped objects: manifest, WAL objects, tables, local WAL, staged tables, disk cache",
+		does: "Found by checksum or identity, named by a typed error and by `logdb check` or `logdb wal`, never returned as data and never left out in silence. What the disk cache holds and a checksum refuses is read from the bucket again; what is cached in memory was checked.",
 		tests: []string{
 			"TestEveryFlippedBitOfTheBucket", "TestEveryFlippedBitOfTheDisk", "TestCheckFindsEveryDamagedByte", "TestCheckFindsEveryLossThatMatters", "segment.TestEveryFlippedByteIsNoticed",
-			"segment.TestOpenComparesIdentities", "wal.TestAFlippedByteInAClosedFileIsCorruption", "wal.TestStagedFlips", "wal.TestInspectNamesWhatIsDamaged", "TestS3DamagedRanges",
+			"segment.TestOpenComparesIdentities", "wal.TestAFlippedByteInAClosedFileIsCorruption", "wal.TestStagedFlips", "segment.TestDiskIsNeverBelieved", "wal.TestInspectNamesWhatIsDamaged", "TestS3DamagedRanges",
 		},
-		seen: []string{"edit: a WAL object's checksum is not compared", "edit: the manifest's checksum is not compared", "edit: nobody looks behind a torn end", "edit: an object that the log names may be missing"},
+		seen: []string{"edit: a WAL object's checksum is not compared", "edit: the manifest's checksum is not compared", "edit: nobody looks behind a torn end", "edit: an object that the log names may be missing", "edit: the disk cache is believed"},
 	},
 	{
 		name: "The store accepts and never answers",
@@ -185,8 +185,8 @@ var faultRows = []faultRow{
 	},
 	{
 		name:  "The disk of the local WAL is full, or its budget is used up; the disk of a cache is full",
-		does:  "A write of the WAL that finds no room fails with the disk's own error, and the writer stops for good and can be read on; with room again all that was acknowledged is there, and what was refused is not. Where memtables are staged, appends fail with ErrDiskFull and go on by themselves. A disk cache is not offered.",
-		tests: []string{"TestDiskFull", "TestDiskFullWhileStaging", "TestDiskBudget", "TestHealthWithTheDiskFull", "wal.TestADiskErrorIsFinal", "wal.TestAStateWriteThatFailsIsFinal"},
+		does:  "A write of the WAL that finds no room fails with the disk's own error, and the writer stops for good and can be read on; with room again all that was acknowledged is there, and what was refused is not. Where memtables are staged, appends fail with ErrDiskFull and go on by themselves. A disk cache that cannot be read or written is as if there were none.",
+		tests: []string{"TestDiskFull", "TestDiskFullWhileStaging", "TestDiskBudget", "TestHealthWithTheDiskFull", "wal.TestADiskErrorIsFinal", "wal.TestAStateWriteThatFailsIsFinal", "segment.TestDiskThatFails", "segment.TestDiskIsDeletedUnderneath"},
 		seen:  []string{"edit: an error of the disk is forgotten", "edit: a slot that was cut off is of a later version", "edit: the disk's budget is not looked at"},
 	},
 	{
