@@ -17,6 +17,9 @@ func (o *opening) replayStaged(from, to uint64) error {
 	if err != nil {
 		return err
 	}
+	// Not in the order in which they were written: what was in the bucket in
+	// part became a memtable again, and a later writer may have staged that.
+	slices.SortStableFunc(files, func(a, b *wal.Staged) int { return cmp.Or(cmp.Compare(a.Start, b.Start), cmp.Compare(a.End, b.End)) })
 	end := o.end
 	if o.opts.hooks.without(stagedFromEnd) {
 		end = o.current.Flushed
@@ -31,8 +34,8 @@ func (o *opening) replayStaged(from, to uint64) error {
 
 // staged takes one stretch that this directory holds as tables. Staging goes
 // from the oldest on, so these stretches follow the bucket's end without a
-// hole and come before what is in the WAL files. What the bucket has already
-// is left out.
+// hole and come before what is in the WAL files. What the bucket has already,
+// or a stretch before, is left out.
 func (r *recovery) staged(bucketEnd uint64, s *wal.Staged) error {
 	tables, err := stagedTables(s)
 	if err != nil {
@@ -41,10 +44,9 @@ func (r *recovery) staged(bucketEnd uint64, s *wal.Staged) error {
 	if s.Start > r.end {
 		return &CorruptError{Object: s.Path(), Err: fmt.Errorf("starts at %d, the log before it ends at %d", s.Start, r.end)}
 	}
-	r.covered = max(r.covered, s.End)
 	before := len(r.gens)
 	switch {
-	case s.End <= bucketEnd || len(tables) == 0:
+	case s.End <= max(bucketEnd, r.covered) || len(tables) == 0:
 	case s.Start >= bucketEnd:
 		r.inherit(s, tables)
 	default:
@@ -52,13 +54,14 @@ func (r *recovery) staged(bucketEnd uint64, s *wal.Staged) error {
 			return err
 		}
 	}
+	r.covered = max(r.covered, s.End)
 	if s.Seal != nil {
 		if err := r.frame(s.Seal); err != nil {
 			return err
 		}
 	}
 	r.close()
-	if len(r.gens) == before { // the bucket has all of it
+	if len(r.gens) == before { // all of it is elsewhere
 		r.obsolete = append(r.obsolete, s)
 		return nil
 	}

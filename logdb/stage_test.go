@@ -173,7 +173,13 @@ func TestOutageAndCrash(t *testing.T) {
 
 // A WAL object sent before the outage lands when the writer is dead: part of a
 // staged stretch is in the bucket, and comes back once.
-func TestStagedInPart(t *testing.T) {
+func TestStagedInPart(t *testing.T) { stagedInPart(t, false) }
+
+// The same, and then an outage that begins before the part has its tables.
+// Found by the simulation, seed 103278: the two files were both taken.
+func TestStagedInPartTwice(t *testing.T) { stagedInPart(t, true) }
+
+func stagedInPart(t *testing.T, again bool) {
 	synctest.Test(t, func(t *testing.T) {
 		fs, store := disk(), objstore.NewMem()
 		b := objstoretest.NewFaulty(store, objstoretest.Plan{Hook: func(op objstoretest.Op) objstoretest.Fault {
@@ -192,13 +198,29 @@ func TestStagedInPart(t *testing.T) {
 		b.Open("late")
 		b.Wait()
 		b.Down(false)
-		d = openLog(t, store, outageOptions(left))
+		b = objstoretest.NewFaulty(store, objstoretest.Plan{Hook: func(op objstoretest.Op) objstoretest.Fault {
+			if again && op.Kind == objstoretest.Put && (strings.HasPrefix(op.Name, "wal/0000000002") || strings.HasPrefix(op.Name, "seg/")) {
+				return objstoretest.Fault{Kind: objstoretest.Refuse}
+			}
+			return objstoretest.Fault{Kind: objstoretest.None}
+		}})
+		d = openLog(t, b, outageOptions(left))
 		if d.remote.get() == 0 {
 			t.Fatal("nothing has landed: the test shows nothing")
 		}
 		checkSiege(t, "after the restart", d, 200)
+		if !again {
+			closeLog(t, d)
+			checkSiege(t, "the bucket", openReader(t, store, ReaderOptions{}), 200)
+			return
+		}
+		siege(t, d, 200, 300) // what came back as a memtable is staged a second time
+		last := left.CrashClone(vfs.CrashCloneCfg{})
+		crash(d)
+		d = openLog(t, store, outageOptions(last))
+		checkSiege(t, "after the second restart", d, 300)
 		closeLog(t, d)
-		checkSiege(t, "the bucket", openReader(t, store, ReaderOptions{}), 200)
+		checkSiege(t, "the bucket", openReader(t, store, ReaderOptions{}), 300)
 	})
 }
 
