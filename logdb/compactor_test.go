@@ -108,6 +108,38 @@ func TestCompactorBesideItsWriter(t *testing.T) {
 	})
 }
 
+// A compactor that opens while a writer does takes merging from it. The writer
+// once took the compactor's epoch for its own, and the two gave their tables
+// the same names. Found by the simulation.
+func TestCompactorOpensWhileAWriterDoes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := objstore.NewMem()
+		d := openLog(t, b, external())
+		manyTables(t, d, 3)
+		closeLog(t, d)
+		var c *Compactor
+		o := Options{hooks: hooks{step: func(name string) {
+			if name == "open: claimed" && c == nil {
+				c = openCompactor(t, b, CompactorOptions{})
+			}
+		}}}
+		d = openLog(t, b, o)
+		settled()
+		if err := c.Compact(context.Background()); err != nil {
+			t.Errorf("the compactor: %v", err)
+		}
+		if err := d.Err(); err != nil {
+			t.Errorf("the writer: %v", err)
+		}
+		if got := newestManifest(t, b).Segments[0]; !got.Consolidated || got.Tables[0].ID.Epoch != c.epoch {
+			t.Errorf("merged under epoch %d, want the compactor's, %d", got.Tables[0].ID.Epoch, c.epoch)
+		}
+		if got, want := d.maintainer.merger.epoch, c.epoch-1; got != want {
+			t.Errorf("the writer has compactor epoch %d, want %d", got, want)
+		}
+	})
+}
+
 // Whoever comes last merges: a compactor fences another one, and a writer that
 // merges itself fences both.
 func TestYoungerCompactorFencesTheOlder(t *testing.T) {

@@ -245,7 +245,7 @@ func (d *LogDb) start(ctx context.Context, op *opening) error {
 	d.state.setManifest(op.current)
 	d.state.add(op.rec.gens...)
 	d.collector.recovered(op.current, op.rec.objects)
-	d.maintainer = newMaintainer(d, u, op.today())
+	d.maintainer = newMaintainer(d, u, op.compactor, op.today())
 	d.opts.hooks.found(op.end, op.rec.end)
 	d.remote.advance(op.end)
 	d.local.advance(op.rec.end)

@@ -26,10 +26,10 @@ type maintainer struct {
 	ages   *ages
 }
 
-func newMaintainer(d *LogDb, u *upkeep, today time.Time) *maintainer {
+func newMaintainer(d *LogDb, u *upkeep, epoch uint64, today time.Time) *maintainer {
 	t := &maintainer{
 		db: d, kick: make(chan struct{}, 1), asked: make(chan chan error), stale: make(chan struct{}, 1), ages: newAges(today),
-		merger: newMerger(u, d.collector, d.state.manifest().CompactorEpoch, d.yieldToFlush),
+		merger: newMerger(u, d.collector, epoch, d.yieldToFlush),
 	}
 	t.merger.newest, t.merger.publish, t.merger.keepSealed = d.state.manifest, d.state.setManifest, d.opts.Segments.NoConsolidation
 	if d.opts.ExternalCompactor {

@@ -27,9 +27,12 @@ type opening struct {
 	etag    string
 	date    time.Time // the store's, when it was asked for the manifest; zero if it did not say
 	epoch   uint64
-	end     uint64 // R: end of the last WAL object before our fence
-	rec     recovery
-	lost    Lost
+	// compactor is the compactor epoch that we took with it, which another
+	// process may have raised since.
+	compactor uint64
+	end       uint64 // R: end of the last WAL object before our fence
+	rec       recovery
+	lost      Lost
 }
 
 // openTries is how often the first requests to a bucket are repeated. A passing
@@ -126,7 +129,7 @@ func (o *opening) claim(ctx context.Context) error {
 			return err
 		}
 		if ours {
-			o.base, o.epoch = base, m.Epoch
+			o.base, o.epoch, o.compactor = base, m.Epoch, m.CompactorEpoch
 			return nil
 		}
 	}
