@@ -28,7 +28,8 @@ func TestEveryCrash(t *testing.T) {
 	}
 	t.Logf("%d writes, %d moments, %d batches", r.n, len(r.moments), len(w.batches))
 	ways := []string{"same, half", "other", "same, all", "diskless"}
-	for i := range r.moments {
+	step := len(r.moments) / raceShare(len(r.moments))
+	for i := 0; i < len(r.moments); i += step {
 		m, by := &r.moments[i], ways
 		if !*crashAll {
 			by = ways[i%len(ways):][:1]
@@ -155,7 +156,8 @@ func TestEveryLostAnswer(t *testing.T) {
 		want, writes = checkBucket(t, r.Mem), r.n
 	})
 	faults := []objstoretest.FaultKind{objstoretest.ApplyThenError, objstoretest.Refuse}
-	for n := 0; n < writes && !t.Failed(); n++ {
+	step := writes / raceShare(writes)
+	for n := 0; n < writes && !t.Failed(); n += step {
 		some := faults
 		if !*crashAll {
 			some = faults[n%2:][:1]

@@ -32,7 +32,7 @@ import (
 // that does not come back at once does so with a few -count.
 var (
 	simSeed  = flag.Int64("seed", -1, "simulation: run this seed alone")
-	simSeeds = flag.Int("sim.seeds", 500, "simulation: how many seeds to run")
+	simSeeds = flag.Int("sim.seeds", raceShare(500), "simulation: how many seeds to run")
 	simFrom  = flag.Int64("sim.from", 1, "simulation: the first seed")
 	simSteps = flag.Int("sim.steps", 90, "simulation: steps of the driver in one schedule")
 	simProcs = flag.Int("sim.procs", 1, "simulation: GOMAXPROCS; more repeat less, and show more to the race detector")

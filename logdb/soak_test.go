@@ -47,6 +47,9 @@ const soakBudget = (2*keptMemtables*6 + 4 + 8 + 2 + 16 + 64) << 20
 //
 //	go test ./logdb -run TestSoak -soak.mb 8000 -v
 func TestSoak(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector's own memory is more than what is measured")
+	}
 	cmd := exec.Command(os.Args[0], "-test.run=^TestSoakChild$", "-test.count=1", fmt.Sprintf("-soak.mb=%d", *soakMegabytes))
 	cmd.Env = append(os.Environ(), soakChild+"="+t.TempDir())
 	out, err := cmd.CombinedOutput()
