@@ -65,7 +65,7 @@ func (t *tail) frames(obj wal.Object) ([]wal.Frame, error) {
 		}
 	}
 	t.end = max(t.end, obj.End)
-	if n := len(t.runs); n > 0 {
+	if n := len(t.runs); n > 0 && t.runs[n-1].mem != nil { // tables end where they end
 		t.runs[n-1].end = t.end
 	}
 	return batches, nil
