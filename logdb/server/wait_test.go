@@ -38,6 +38,7 @@ func TestAnIdlePollMovesWithTheLog(t *testing.T) {
 	eventually(t, "waiting scans", func() bool { return f.metric("logdb_waiting_requests") == "2" })
 	f.appended("busy", "1")
 	f.appended("busy", "2", "busy", "3")
+	f.flushed() // the commit has told whoever watches: that follows its answer
 	f.s.Drain() // ends a wait as its timeout does
 	nexts := map[string]bool{}
 	for range 2 {
