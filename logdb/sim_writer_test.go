@@ -108,17 +108,18 @@ func (p *simWriter) openEnded(d *LogDb, err error) {
 
 // recovered counts what an open took back.
 func (p *simWriter) recovered(d *LogDb) {
-	for _, g := range d.state.generations() {
-		if g.mem == nil && len(g.late) > 0 {
-			p.w.count("adopted tables")
-		}
-		if len(g.inherited) > 0 {
+	d.state.mu.Lock()
+	for _, g := range d.state.mu.gens {
+		switch {
+		case len(g.inherited) > 0:
 			p.w.count("inherited staged tables")
-		}
-		if g.mem != nil && len(g.files) > 0 {
+		case g.mem == nil && len(g.late) > 0:
+			p.w.count("adopted tables")
+		case g.mem != nil && len(g.files) > 0:
 			p.w.count("staged in part")
 		}
 	}
+	d.state.mu.Unlock()
 	if d.DurableSequence(Applied) > d.DurableSequence(Remote) {
 		p.w.count("local replayed")
 	}
