@@ -159,6 +159,9 @@ func (z *zombies) losing(dir string) (frames uint64, known bool) {
 	for _, f := range in.Files {
 		frames += f.Batches + f.Seals
 	}
+	for _, s := range in.Staged {
+		frames += s.Frames
+	}
 	return frames, m.Dir != in.Dir
 }
 
