@@ -41,9 +41,9 @@ type Disk struct {
 		sync.Mutex
 		files   []*diskFile // oldest first; the last takes what comes
 		slots   map[uint64]*diskSlot
-		seen    []uint64 // pieces that were read once, by the low bits of their hash
-		next    uint64   // number of the next file
-		rolling bool     // somebody is making it
+		seen    [][seenWays]uint64 // pieces that were read once, by the low bits of their hash, newest first
+		next    uint64             // number of the next file
+		rolling bool               // somebody is making it
 		mended  time.Time
 		stats   DiskStats
 		closed  bool
@@ -87,6 +87,10 @@ type piece struct {
 
 const (
 	diskFiles = 16
+	// seenWays is how many pieces with the same low bits are remembered side by
+	// side. With one, two of a table's pieces that share them would drive each
+	// other out at every scan, and neither would ever be kept.
+	seenWays = 4
 	// MinDiskBytes is the least that a Disk may hold.
 	MinDiskBytes = 16 << 20
 	// diskPause is how long nothing is written after a write has failed.
@@ -114,7 +118,7 @@ func OpenDisk(fs vfs.FS, dir string, bytes int64) (*Disk, error) {
 	for int64(seen) < min(bytes/DefaultBlockBytes, 1<<20) {
 		seen *= 2
 	}
-	d.mu.seen = make([]uint64, seen)
+	d.mu.seen = make([][seenWays]uint64, seen/seenWays)
 	d.find()
 	return d, nil
 }

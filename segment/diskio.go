@@ -3,6 +3,7 @@ package segment
 import (
 	"hash/crc32"
 	"hash/maphash"
+	"slices"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -109,6 +110,18 @@ func (d *Disk) failedLocked() {
 	d.mu.mended = time.Now().Add(diskPause)
 }
 
+// seenLocked says whether a piece was seen before, and remembers it in place of
+// the one that was seen longest ago among those with the same low bits.
+func (d *Disk) seenLocked(h uint64) bool {
+	ways := &d.mu.seen[h%uint64(len(d.mu.seen))]
+	if slices.Contains(ways[:], h) {
+		return true
+	}
+	copy(ways[1:], ways[:seenWays-1])
+	ways[0] = h
+	return false
+}
+
 // reserve returns a file, held, and a place in it for so many bytes; nil if
 // the piece is there, was not read before, or cannot be written now.
 func (d *Disk) reserve(h uint64, bytes int64, atOnce bool) (*diskFile, int64) {
@@ -117,8 +130,7 @@ func (d *Disk) reserve(h uint64, bytes int64, atOnce bool) (*diskFile, int64) {
 	if d.mu.closed || d.mu.slots[h] != nil {
 		return nil, 0
 	}
-	if at := h % uint64(len(d.mu.seen)); !atOnce && d.mu.seen[at] != h {
-		d.mu.seen[at] = h
+	if !atOnce && !d.seenLocked(h) {
 		return nil, 0
 	}
 	if d.mu.rolling || !d.mu.mended.IsZero() && time.Now().Before(d.mu.mended) {
@@ -185,7 +197,7 @@ func (d *Disk) oldest() *diskFile {
 			continue
 		}
 		if slot.hit {
-			d.mu.seen[h%uint64(len(d.mu.seen))] = h
+			d.seenLocked(h)
 		}
 		delete(d.mu.slots, h)
 	}
