@@ -1,7 +1,6 @@
 package logdb
 
 import (
-	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -23,7 +22,9 @@ import (
 type stager struct {
 	db     *LogDb
 	kick   chan struct{}
-	on     atomic.Bool               // memory is short and the bucket away
+	on     atomic.Bool               // memory is short and the bucket away, or was
+	credit atomic.Int64              // generations installed, less twice those staged, while the bucket answered
+	drawn  atomic.Pointer[time.Time] // when one was last installed, or staged without credit
 	failed atomic.Pointer[time.Time] // when the disk refused a file; nil: it did not
 	turn   chan struct{}             // capacity 1: who trims, or removes staged files
 	local  *localTables
@@ -46,60 +47,8 @@ type staged struct {
 	put bool
 }
 
-const (
-	// stageAfter is how long the bucket must have been away, or appends have
-	// waited for memory, before memtables are staged: a store that is merely
-	// slow holds appends back instead.
-	stageAfter = 5 * time.Second
-	stageLook  = time.Second // how often a committer that waits looks again
-)
-
 func newStager(d *LogDb) *stager {
 	return &stager{db: d, kick: make(chan struct{}, 1), turn: make(chan struct{}, 1), local: newLocalTables(patientReader{d.bucket, d.readRetry}), gone: make(chan leaving)}
-}
-
-// room is asked by the committer before it begins a memtable, while all of
-// them are full or the disk is short, and after it has waited that long. True
-// lets it go on. Where memory is short and the bucket away, it starts staging.
-// ErrDiskFull if the disk budget is used up, or the disk full, with the bucket
-// away: if that is merely slow, appends wait.
-func (s *stager) room(full bool, waited time.Duration) (bool, error) {
-	d := s.db
-	if d.dir == nil {
-		return !full, nil
-	}
-	used, backlog := d.dir.StagedBytes()+d.committer.log.Size(), d.state.backlog()
-	over := used+d.opts.Memory.Memtable > d.opts.LocalBytes || s.refused()
-	if !full && (!over || backlog == 0) {
-		return true, nil
-	}
-	after := d.opts.hooks.stageAfter()
-	away := d.pulse.silent() >= after
-	switch {
-	case over && away:
-		return false, fmt.Errorf("%w: %s holds %d bytes, limit %d", ErrDiskFull, d.opts.WALDir, used, d.opts.LocalBytes)
-	case over || !away && waited < after && backlog == 0:
-		return false, nil
-	}
-	s.on.Store(true)
-	wake(s.kick)
-	wake(d.shipper.kick)
-	return false, nil
-}
-
-// short reports whether appends fail with ErrDiskFull, or soon would.
-func (s *stager) short() bool {
-	d := s.db
-	if d.dir == nil || d.state.backlog() == 0 || d.pulse.silent() < d.opts.hooks.stageAfter() {
-		return false
-	}
-	return d.dir.StagedBytes()+d.committer.log.Size()+d.opts.Memory.Memtable > d.opts.LocalBytes || s.refused()
-}
-
-// refused reports whether the disk would not take a file a moment ago.
-func (s *stager) refused() bool {
-	at := s.failed.Load()
-	return at != nil && time.Since(*at) < stageAfter
 }
 
 func (s *stager) run() {
@@ -133,7 +82,7 @@ func (s *stager) run() {
 func (s *stager) stageAll() {
 	for s.on.Load() && !s.refused() && s.db.stop.Err() == nil {
 		g := s.next()
-		if g == nil {
+		if g == nil || !s.pay() {
 			return
 		}
 		if err := s.stage(g); err != nil {
@@ -221,8 +170,9 @@ func (s *stager) tables(g *generation, mem *memtable.Table) (bodies [][]byte, ta
 // when the backlog is gone. Tables that have other names in the bucket than
 // here are kept for the grace, as the bucket's are.
 func (s *stager) installed(g *generation) error {
-	backlog := s.db.state.backlog()
-	if backlog == 0 {
+	s.draw()
+	s.credit.Add(1)
+	if s.db.state.backlog() == 0 {
 		s.on.Store(false)
 	}
 	if _, staged := s.db.state.source(g); staged == nil || staged.put || len(staged.tables) == 0 {
