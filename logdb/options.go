@@ -34,7 +34,8 @@ type Options struct {
 	// that is more. While the bucket is away, memtables are staged there as
 	// tables, so that Local appends go on and memory stays within its budget.
 	// With this used up, or the disk full, appends fail with ErrDiskFull until
-	// the bucket is back.
+	// the bucket is back. While it then takes what was staged, Local appends go
+	// on at half the rate at which it does; those at Remote wait their turn.
 	LocalBytes int64
 
 	Limits    Limits
