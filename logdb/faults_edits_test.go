@@ -123,6 +123,11 @@ var sourceEdits = []sourceEdit{
 		run: []string{"TestScripts/errors/queue_full", "TestALongTailHoldsAppendsBack", "TestOutage"},
 	},
 	{
+		name: "a backlog grows as fast as the disk takes it", file: "logdb/stageroom.go",
+		old: "stagePrice = 2", new: "stagePrice = 0",
+		run: []string{"TestBacklogDrains"},
+	},
+	{
 		name: "recovery begins where it always did", file: "logdb/flush.go",
 		old: "\tm.ReplayEpoch, m.ReplayNumber = g.after.Epoch, g.after.Number\n", new: "",
 		run: []string{"TestOpenReadsTheTailOnly"},
@@ -168,7 +173,7 @@ var sourceEdits = []sourceEdit{
 		run: []string{"TestDiskFull"},
 	},
 	{
-		name: "the disk's budget is not looked at", file: "logdb/stage.go",
+		name: "the disk's budget is not looked at", file: "logdb/stageroom.go",
 		old: "over := used+d.opts.Memory.Memtable > d.opts.LocalBytes || s.refused()", new: "over := false",
 		run: []string{"TestDiskBudget", "TestDiskFullWhileStaging"},
 	},

@@ -87,7 +87,6 @@ const (
 	replayFromEnd      defence = "local frames count from the bucket's end on"
 	stagedFromEnd      defence = "staged tables count from the bucket's end on"
 	stagedInOrder      defence = "staging begins with the oldest memtable"
-	backlogDrains      defence = "while the bucket answers, less is staged than leaves"
 	timesGoOn          defence = "times go on from the last"
 	tablesFirst        defence = "tables are there before the object that names them"
 	cutAtAttempted     defence = "a memtable is cut at the last attempted number"

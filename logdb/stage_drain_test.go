@@ -15,38 +15,17 @@ import (
 // before as much again was appended as the outage had left behind. Found by
 // killing servers, where appends at Remote never came back.
 func TestBacklogDrains(t *testing.T) {
-	behind, appended := drains(t, "")
-	if appended > behind+2*keptMemtables {
-		t.Errorf("with %d memtables staged, %d more were appended before one at Remote was acknowledged", behind, appended)
-	}
-}
-
-// Without the pace the backlog only ends where the disk does.
-func TestBacklogDrainsMutant(t *testing.T) {
-	if behind, appended := drains(t, backlogDrains); appended < 3*behind {
-		t.Errorf("with %d memtables staged, only %d more were appended", behind, appended)
-	}
-}
-
-// drains lets appends at Local go on without pause through an outage and
-// after it, until one at Remote that began when the bucket was back is
-// acknowledged. It returns how many memtables were staged then, and how many
-// were begun from then to the acknowledgement.
-func drains(t *testing.T, off defence) (behind, appended int) {
 	synctest.Test(t, func(t *testing.T) {
 		store := objstore.NewMem()
 		b := objstoretest.NewFaulty(objstoretest.NewLatency(store, objstoretest.S3Standard(1)), objstoretest.Plan{})
-		o := outageOptions(disk())
-		o.hooks.off = off
-		d := openLog(t, b, o)
+		d := openLog(t, b, outageOptions(disk()))
 		b.Down(true)
 		siege(t, d, 0, 300)
 		b.Down(false)
 		for d.pulse.silent() >= stageAfter {
 			time.Sleep(10 * time.Millisecond)
 		}
-		behind = d.state.backlog()
-		before := d.state.added()
+		behind, before := d.state.backlog(), d.state.added()
 		ctx, enough := context.WithCancel(context.Background())
 		n, ended := 300, make(chan struct{})
 		go func() {
@@ -56,15 +35,16 @@ func drains(t *testing.T, off defence) (behind, appended int) {
 			}
 		}()
 		_, err := d.Append(context.Background(), []Record{rec("key", "value")}, AppendOptions{Ack: Remote})
-		appended = int(d.state.added() - before)
+		begun := int(d.state.added() - before)
 		enough()
 		<-ended
 		if err != nil {
 			t.Fatal(err)
 		}
+		if begun > behind+2*keptMemtables {
+			t.Errorf("with %d memtables staged, %d more were begun before an append at Remote was acknowledged", behind, begun)
+		}
 		closeLog(t, d)
 		checkSiege(t, "the bucket", openReader(t, store, ReaderOptions{}), n)
-		t.Logf("%d memtables staged, %d begun until the append at Remote; %v", behind, appended, time.Now())
 	})
-	return behind, appended
 }

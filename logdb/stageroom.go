@@ -60,7 +60,7 @@ func (s *stager) affords() bool {
 // for its room, the committer, asks again.
 func (s *stager) pay() bool {
 	d := s.db
-	if d.state.backlog() == 0 || d.pulse.silent() >= d.opts.hooks.stageAfter() || d.opts.hooks.without(backlogDrains) {
+	if d.state.backlog() == 0 || d.pulse.silent() >= d.opts.hooks.stageAfter() {
 		s.credit.Store(0)
 		return true
 	}
