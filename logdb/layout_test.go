@@ -28,6 +28,7 @@ var arrows = map[string][]string{
 	"logdb/doctor":       {"objstore"},
 	"logdb/server":       {"logdb/server/logpb", "logdb"},
 	"logdb/server/logpb": nil,
+	"logdb/client":       {"logdb/server/logpb", "logdb"},
 	"cmd/logdb":          {"logdb", "logdb/doctor", "logdb/server", "logdb/bench", "objstore"},
 	"cmd/jetbench":       {"logdb", "logdb/bench"}, // a module of its own
 }
@@ -44,11 +45,11 @@ var vendors = map[string][]string{
 	"github.com/schollz/progressbar/":     {"cmd/logdb"},
 	"github.com/HdrHistogram/":            {"logdb/bench"},
 	"github.com/nats-io/":                 {"cmd/jetbench"},
-	"github.com/cenkalti/backoff/":        {"logdb"},
+	"github.com/cenkalti/backoff/":        {"logdb", "logdb/client"},
 	"google.golang.org/protobuf/encoding": {"segment", "logdb/bench", "logdb/server"},
 	"github.com/prometheus/":              {"wal", "logdb/server"},
 	"go.opentelemetry.io/":                {"logdb/server", "cmd/logdb"},
-	"connectrpc.com/":                     {"logdb/server", "logdb/server/logpb"},
+	"connectrpc.com/":                     {"logdb/server", "logdb/server/logpb", "logdb/client"},
 }
 
 const module = "github.com/logdb-go/logdb/"

@@ -102,6 +102,9 @@ func (p *rpc) fail(err error) error {
 		p.s.o.Logger.Warn("server: call failed", "code", e.code, "err", err)
 	}
 	c := connect.NewError(code, errors.New(e.message))
+	if e.retry {
+		c.Meta().Set("Retry-After", "1")
+	}
 	if d, err := connect.NewErrorDetail(e.response()); err == nil {
 		c.AddDetail(d)
 	}

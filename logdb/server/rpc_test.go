@@ -167,3 +167,20 @@ func TestMessagesAreBounded(t *testing.T) {
 	big.Records[0].Value = make([]byte, 20<<10)
 	call(t, c.Append, big)
 }
+
+// Over the service, too, an error that may pass says when to come again.
+func TestTheServiceSaysWhenToComeAgain(t *testing.T) {
+	f := newBench(t, Options{})
+	far, wait := uint64(1000), uint64(1)
+	for name, c := range f.clients() {
+		_, err := c.Count(t.Context(), connect.NewRequest(&logpb.CountRequest{MinSequence: &far, TimeoutMs: &wait}))
+		var e *connect.Error
+		if !errors.As(err, &e) || e.Meta().Get("Retry-After") != "1" {
+			t.Errorf("%s: %v, want one with Retry-After", name, err)
+		}
+		_, err = c.Scan(t.Context(), connect.NewRequest(&logpb.ScanRequest{Reverse: true, Follow: true}))
+		if !errors.As(err, &e) || e.Meta().Get("Retry-After") != "" {
+			t.Errorf("%s: %v, want one without Retry-After", name, err)
+		}
+	}
+}
