@@ -236,8 +236,12 @@ func serverURL(t *testing.T) string {
 	return below(url, strings.ToLower(t.Name())+"-"+objstore.NewID().String())
 }
 
-// below puts a prefix into an s3 URL, before its parameters.
+// below puts a prefix into a bucket's URL, before its parameters.
 func below(url, prefix string) string {
-	base, query, _ := strings.Cut(url, "?")
-	return strings.TrimSuffix(base, "/") + "/" + prefix + "?" + query
+	base, query, some := strings.Cut(url, "?")
+	base = strings.TrimSuffix(base, "/") + "/" + prefix
+	if some {
+		base += "?" + query
+	}
+	return base
 }

@@ -48,20 +48,35 @@ func TestS3Zombie(t *testing.T) {
 	zombieRounds(t, serverURL(t), append(zombieStepsS3, zombieSteps...))
 }
 
+// zombiesOfALog is how many rounds one log goes through: all of it is read in
+// each.
+const zombiesOfALog = 5
+
 func zombieRounds(t *testing.T, url string, steps []string) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
-	z := &zombies{ledger: newLedger(t), url: url, bucket: openURL(t, url), root: t.TempDir(), rng: rand.New(rand.NewPCG(seed, 0)), all: map[string]*process{}}
+	rng := rand.New(rand.NewPCG(seed, 0))
+	stops, lost := 0, 0
+	for from := 0; from == 0 || from < *zombieLoops; from += zombiesOfALog {
+		z := newZombies(t, below(url, fmt.Sprint("log", from)), rng)
+		for _, step := range steps {
+			z.round(step)
+		}
+		for range min(zombiesOfALog, *zombieLoops-from) {
+			z.round("", "") // two at once
+			z.round("")
+		}
+		z.rest()
+		steps, stops, lost = nil, stops+z.stops, lost+z.lost
+	}
+	t.Logf("%d writers stopped and overtaken, %d batches lost to the log and found in their directories", stops, lost)
+}
+
+func newZombies(t *testing.T, url string, rng *rand.Rand) *zombies {
+	t.Helper()
+	z := &zombies{ledger: newLedger(t), url: url, bucket: openURL(t, url), root: t.TempDir(), rng: rng, all: map[string]*process{}}
 	closeLog(t, openLog(t, z.bucket, Options{}))
-	for _, step := range steps {
-		z.round(step)
-	}
-	for range *zombieLoops {
-		z.round("", "") // two at once
-		z.round("")
-	}
-	z.rest()
-	t.Logf("%d writers stopped and overtaken, %d batches lost to the log and found in their directories", z.stops, z.lost)
+	return z
 }
 
 type zombies struct {
