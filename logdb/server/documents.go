@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/logdb-go/logdb/logdb/server/logpb"
+	"github.com/logdb-go/logdb/logdb/server/page"
 )
 
 // OpenAPI is the description of the HTTP API, version 3.1 in YAML. A test holds
@@ -29,5 +30,16 @@ func (s *Server) documents() {
 			w.Header().Set("Content-Length", strconv.Itoa(len(d.content)))
 			_, _ = w.Write(d.content)
 		}))
+	}
+}
+
+// page serves the page at /. It needs no token either: it asks for one.
+func (s *Server) page() {
+	files, err := page.Handlers()
+	if err != nil { // what is embedded was tested: the API goes on without
+		s.o.Logger.Error("server: no page", "err", err)
+	}
+	for pattern, f := range files {
+		s.mux.Handle(pattern, s.o.Meter.count("page", f))
 	}
 }

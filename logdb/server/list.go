@@ -189,7 +189,10 @@ func (s *Server) statusMessage() *logpb.StatusResponse {
 		CostDollars: s.o.Meter.cost(m.Requests),
 	}
 	for _, kind := range slices.Sorted(maps.Keys(m.Requests)) {
-		out.Requests = append(out.Requests, &logpb.StoreRequests{Kind: kind, Count: m.Requests[kind], Bytes: m.RequestBytes[kind]})
+		out.Requests = append(out.Requests, &logpb.StoreRequests{
+			Kind: kind, Count: m.Requests[kind], Bytes: m.RequestBytes[kind],
+			Dollars: s.o.Meter.cost(map[string]uint64{kind: m.Requests[kind]}),
+		})
 	}
 	return out
 }

@@ -197,6 +197,7 @@ func (s *Server) routes() {
 		return &apiError{status: http.StatusNotFound, code: "not_found", message: "no such route: " + r.Method + " " + r.URL.Path}
 	}}))
 	s.documents()
+	s.page()
 	s.services()
 }
 

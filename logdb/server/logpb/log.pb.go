@@ -1607,9 +1607,11 @@ func (x *StatusResponse) GetStartedMs() int64 {
 type StoreRequests struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// get, get_range, list, put or delete.
-	Kind          string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
-	Count         uint64 `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
-	Bytes         uint64 `protobuf:"varint,3,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	Kind  string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	Count uint64 `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
+	Bytes uint64 `protobuf:"varint,3,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	// Their part of the cost.
+	Dollars       float64 `protobuf:"fixed64,4,opt,name=dollars,proto3" json:"dollars,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1661,6 +1663,13 @@ func (x *StoreRequests) GetCount() uint64 {
 func (x *StoreRequests) GetBytes() uint64 {
 	if x != nil {
 		return x.Bytes
+	}
+	return 0
+}
+
+func (x *StoreRequests) GetDollars() float64 {
+	if x != nil {
+		return x.Dollars
 	}
 	return 0
 }
@@ -1988,11 +1997,12 @@ const file_log_proto_rawDesc = "" +
 	"\brequests\x18\x10 \x03(\v2\x17.logdb.v1.StoreRequestsR\brequests\x12!\n" +
 	"\fcost_dollars\x18\x11 \x01(\x01R\vcostDollars\x12\x1d\n" +
 	"\n" +
-	"started_ms\x18\x12 \x01(\x03R\tstartedMs\"O\n" +
+	"started_ms\x18\x12 \x01(\x03R\tstartedMs\"i\n" +
 	"\rStoreRequests\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x14\n" +
 	"\x05count\x18\x02 \x01(\x04R\x05count\x12\x14\n" +
-	"\x05bytes\x18\x03 \x01(\x04R\x05bytes\"\xe7\x04\n" +
+	"\x05bytes\x18\x03 \x01(\x04R\x05bytes\x12\x18\n" +
+	"\adollars\x18\x04 \x01(\x01R\adollars\"\xe7\x04\n" +
 	"\rErrorResponse\x12\x16\n" +
 	"\x06status\x18\x01 \x01(\tR\x06status\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12\x12\n" +

@@ -3,4 +3,4 @@
 package logpb
 
 // generatedFrom is the SHA-256 of the log.proto that the code was generated from.
-const generatedFrom = "73eed40ac58d8b367600030a7d9543e1bcef83483f9f56a6a675af4ff9a1dd29"
+const generatedFrom = "9db7cab7062c550415971cae5603c39a522115803ac0fa6c70e1b55df7d7051a"

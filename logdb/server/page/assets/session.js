@@ -1,0 +1,43 @@
+// The token: typed in by the visitor, kept for this tab, in no address.
+
+const name = 'logdb.token';
+const dialog = document.getElementById('ask');
+const field = document.getElementById('ask-token');
+const button = document.getElementById('token');
+
+export const token = () => sessionStorage.getItem(name) ?? '';
+
+// changed is called after the token did.
+let changed = () => {};
+export function onChange(f) {
+  changed = f;
+}
+
+// ask opens the box, unless it is open.
+export function ask(why) {
+  button.hidden = false;
+  if (dialog.open) return;
+  document.getElementById('ask-why').textContent = why;
+  document.getElementById('ask-forget').hidden = token() === '';
+  field.value = '';
+  dialog.showModal();
+  field.focus();
+}
+
+export function setUp() {
+  button.hidden = token() === '';
+  button.addEventListener('click', () => ask(token() ? 'A token is in use.' : 'This server asks for a bearer token.'));
+  document.getElementById('ask-cancel').addEventListener('click', () => dialog.close());
+  document.getElementById('ask-forget').addEventListener('click', () => {
+    sessionStorage.removeItem(name);
+    dialog.close();
+    changed();
+  });
+  document.getElementById('ask-form').addEventListener('submit', (event) => {
+    event.preventDefault();
+    sessionStorage.setItem(name, field.value.trim());
+    field.value = '';
+    dialog.close();
+    changed();
+  });
+}
