@@ -218,6 +218,7 @@ func (d *LogDb) start(ctx context.Context, op *opening) error {
 	d.stager = newStager(d)
 	d.store = &view.Store{Log: d.logID, Source: d.stager.local, Cache: segment.NewCache(d.opts.Memory.Cache, d.opts.Memory.Cache/4)}
 	d.store.Cache.UseDisk(d.disk)
+	d.store.Cache.ReadAhead(d.pulse.budget)
 	d.state.store, d.state.publish = d.store, d.view.Store
 	d.keeper = newKeeper(d.bucket, op.current, op.etag, d.retry)
 	d.keeper.holds = d.holds

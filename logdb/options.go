@@ -99,7 +99,9 @@ type Memory struct {
 	Cache int64
 	// Transfers bounds what is on its way to and from the bucket: nil is 256
 	// MiB for this log alone. Logs and readers of one process that share one
-	// keep to it together.
+	// keep to it together. Of what long scans read ahead, at most half as much
+	// is on its way or waits to be read: 128 MiB by default, over all scans.
+	// Where that is used up a scan reads one window after the other.
 	Transfers *objstore.Budget
 }
 

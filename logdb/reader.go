@@ -92,6 +92,7 @@ func OpenReader(ctx context.Context, b objstore.Reader, o ReaderOptions) (*LogDb
 	r := &LogDbReader{opts: o, bucket: objstore.NewReaderMeter(b), pulse: newPulse(o.Transfers), followers: newFollowers()}
 	r.stop, r.cancel = context.WithCancelCause(context.Background())
 	r.store = &view.Store{Source: patientReader{r.bucket, func() *retry { return r.retry("read") }}, Cache: segment.NewCache(o.Cache, o.Cache/4)}
+	r.store.Cache.ReadAhead(r.pulse.budget)
 	r.refresher = &refresher{reader: r, asked: make(chan ask)}
 	disk, err := o.DiskCache.open(vfs.Default)
 	if err == nil {

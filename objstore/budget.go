@@ -2,6 +2,7 @@ package objstore
 
 import (
 	"context"
+	"sync/atomic"
 
 	"golang.org/x/sync/semaphore"
 )
@@ -12,8 +13,9 @@ import (
 //
 // It may be used from any number of goroutines. Whoever waits is served in turn.
 type Budget struct {
-	size int64
-	sem  *semaphore.Weighted
+	size  int64
+	sem   *semaphore.Weighted
+	ahead atomic.Int64
 }
 
 // NewBudget returns a budget of so many bytes, at least one.
@@ -34,3 +36,20 @@ func (b *Budget) Acquire(ctx context.Context, n int64) (release func(), err erro
 	}
 	return func() { b.sem.Release(n) }, nil
 }
+
+// TryAhead takes n bytes of what may be read before anybody has asked for it, and reports whether there was room: half of
+// the budget's size, so that such transfers never fill the budget by themselves. EndAhead gives them back once what was
+// read is wanted, or thrown away: until then it is memory, too. It is no transfer by itself, and never waits.
+func (b *Budget) TryAhead(n int64) bool {
+	if b.ahead.Add(n) <= b.size/2 {
+		return true
+	}
+	b.ahead.Add(-n)
+	return false
+}
+
+// EndAhead gives back what a TryAhead took.
+func (b *Budget) EndAhead(n int64) { b.ahead.Add(-n) }
+
+// Ahead is how many bytes TryAhead has taken and EndAhead has not given back.
+func (b *Budget) Ahead() int64 { return b.ahead.Load() }

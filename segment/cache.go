@@ -36,6 +36,8 @@ type Cache struct {
 	budget  int64
 	disk    *Disk // nil: none
 
+	transfers *objstore.Budget // of what long scans read ahead; nil: nothing
+
 	mu struct {
 		sync.Mutex
 		tables  map[tableKey]*openTable

@@ -43,6 +43,17 @@ func (d *Disk) read(p piece) []byte {
 	return buf[diskHead:]
 }
 
+// has reports whether the piece is there, as far as is known without a look.
+func (d *Disk) has(p piece) bool {
+	if d == nil {
+		return false
+	}
+	h := maphash.Comparable(d.seed, p)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.mu.slots[h] != nil
+}
+
 // hold returns the piece's slot, with its file held, or nil.
 func (d *Disk) hold(h uint64) *diskSlot {
 	d.mu.Lock()

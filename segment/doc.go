@@ -15,6 +15,9 @@
 // window, none if the filter says that the key is not there or if the blocks
 // are cached. Nothing else is ever asked of the bucket, and nothing is written.
 //
+// Windows grow from 64 KiB to 8 MiB. A scan that has used up a window may read
+// ahead, see [Ahead]: it asks for the same windows, but for several at once.
+//
 // # Errors
 //
 // Bytes that fail a check are an *objstore.CorruptError naming the object, a
@@ -25,8 +28,9 @@
 // # Concurrency and bytes
 //
 // Cache and Reader may be used from any number of goroutines, a Writer and an
-// iterator from one at a time. The package starts no goroutines of its own. (A
-// Pebble table writer has one, from NewWriter until Finish.) Slices that an
+// iterator from one at a time. The only goroutines that the package starts are
+// those of reads ahead, which end with the iterator at the latest: closing it
+// waits for them. (A Pebble table writer has one, from NewWriter until Finish.) Slices that an
 // iterator returns are valid until its next move and must not be changed;
 // everything else that is returned is the caller's.
 package segment

@@ -34,7 +34,7 @@ const (
 
 func (r *Reader) newEntryIter(o EntryOptions) *EntryIter {
 	it := &EntryIter{}
-	it.table = r.table
+	it.table, it.ahead.ahead = r.table, o.Ahead
 	if base := r.table.self.baseMs; o.HasFromMs && o.FromMs > base {
 		it.fromMs = uint64(o.FromMs) - uint64(base)
 	}

@@ -62,8 +62,7 @@ func (e extent) contains(o extent) bool { return e.lo <= o.lo && o.hi <= e.hi }
 type readAhead struct {
 	name string
 	src  objstore.Reader
-	// widen returns whole blocks around the one that is wanted, in the direction of the scan, window bytes at most unless that one is larger.
-	widen func(want extent, window int64) extent
+	scan *scan // whose blocks they are
 
 	disk   *Disk  // nil: not asked, and not given anything
 	piece  piece  // what the table's are named by there
@@ -73,10 +72,14 @@ type readAhead struct {
 	last   extent // the block that was wanted last, from here or from the cache
 	at     extent // what buf holds
 	buf    []byte
+
+	ahead *Ahead    // of the scan over all tables; nil: one read at a time
+	plan  *plan     // of reads behind those of the queue; nil: none yet
+	queue []*flight // in the order in which they will be wanted
 }
 
-func (a *readAhead) init(r *Reader, window int64) {
-	a.name, a.src, a.most = r.table.name, r.src, maxWindow
+func (a *readAhead) init(s *scan, r *Reader, window int64) {
+	a.name, a.src, a.scan, a.most = r.table.name, r.src, s, maxWindow
 	a.disk, a.piece = r.cache.disk, piece{log: r.table.self.log, table: r.table.key}
 	if r.ahead > 0 {
 		a.most = min(max(r.ahead, minWindow), maxWindow)
@@ -87,11 +90,11 @@ func (a *readAhead) init(r *Reader, window int64) {
 // ReadAt implements objstorage.ReadHandle.
 func (a *readAhead) ReadAt(ctx context.Context, dst []byte, off int64) error {
 	want := extent{off, off + int64(len(dst))}
-	a.piece.off, a.piece.bytes = off, int64(len(dst))
+	p := a.pieceAt(want)
 	if a.buf == nil || !a.at.contains(want) {
-		if kept := a.disk.read(a.piece); kept != nil {
+		if kept := a.disk.read(p); kept != nil {
 			copy(dst, kept)
-			a.last = want
+			a.entered(want, 0)
 			return nil
 		}
 		if err := a.fetch(ctx, want); err != nil {
@@ -99,29 +102,64 @@ func (a *readAhead) ReadAt(ctx context.Context, dst []byte, off int64) error {
 		}
 	}
 	copy(dst, a.buf[want.lo-a.at.lo:])
-	a.last = want
+	a.entered(want, int64(len(dst)))
 	a.total += int64(len(dst))
-	a.disk.add(a.piece, dst, a.total <= shortRead)
+	a.disk.add(p, dst, a.total <= shortRead)
 	return nil
 }
 
+func (a *readAhead) pieceAt(e extent) piece {
+	p := a.piece
+	p.off, p.bytes = e.lo, e.hi-e.lo
+	return p
+}
+
+// entered notes a block that the scan goes to, and how much of it is from the
+// bucket.
+func (a *readAhead) entered(block extent, fetched int64) {
+	a.last = block
+	if a.ahead != nil {
+		a.ahead.seen += block.hi - block.lo
+		a.ahead.fetched += fetched
+	}
+}
+
+// fetch makes buf hold what is wanted, by waiting for a window that is on its
+// way, or else by a read. Where the scan is long it sends for more before.
 func (a *readAhead) fetch(ctx context.Context, want extent) error {
+	if f := a.arriving(want); f != nil {
+		a.buf = nil
+		a.ahead.goes(true)
+		a.onward(f.at)
+		return a.land(f)
+	}
+	long := a.ahead.goes(a.buf != nil && (want.lo == a.at.hi || want.hi == a.at.lo))
+	a.carry()
 	if a.last.hi != 0 && want.lo != a.last.hi && want.hi != a.last.lo {
 		a.window = minWindow
 	}
-	get := a.widen(want, a.window)
+	window := a.window
+	if long && a.ahead.depth > 1 {
+		window = a.ahead.clip(window)
+	}
+	get := a.scan.widen(a.scan.index, want, window)
+	a.widened()
+	a.buf, a.plan = nil, nil
+	if long {
+		a.plan = a.scan.planBehind(get)
+		a.onward(get)
+	}
 	b, err := getRange(ctx, a.src, a.name, get)
 	if err != nil {
 		return err
 	}
 	a.buf, a.at = b, get
-	a.window = min(2*a.window, a.most)
 	return nil
 }
 
 // RecordCacheHit implements objstorage.ReadHandle.
 func (a *readAhead) RecordCacheHit(_ context.Context, off, size int64) {
-	a.last = extent{off, off + size}
+	a.entered(extent{off, off + size}, 0)
 }
 
 // SetupForCompaction implements objstorage.ReadHandle.

@@ -66,6 +66,8 @@ type EntryOptions struct {
 	HasFromMs bool
 	// Hint is how many bytes of entries the caller is going to read; 0 is unknown. The first read takes that much.
 	Hint int64
+	// Ahead is that of the scan that goes through this table; nil reads one window after the other.
+	Ahead *Ahead
 }
 
 // Entries returns the entries of key with sequences in [start, end), or from

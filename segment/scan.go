@@ -55,8 +55,7 @@ func (s *scan) bypass() {
 // start finds the blocks. lower and upper are set. It reads nothing.
 func (s *scan) start(ctx context.Context, r *Reader, window int64) {
 	s.ctx = ctx
-	s.ahead.init(r, window)
-	s.ahead.widen = s.widen
+	s.ahead.init(s, r, window)
 	if s.env.BufferPool != nil {
 		s.ahead.disk = nil // a pass over everything is no sign of what is wanted again
 	}
@@ -162,17 +161,17 @@ func (s *scan) tryStep(m move) (ok bool, err error) {
 		s.data.Prev()
 	}
 	for ok && err == nil && !s.data.Valid() {
-		ok, err = s.enter(s.turn())
+		ok, err = s.enter(s.turn(&s.index))
 	}
 	return ok && err == nil && s.inside(), err
 }
 
-// turn moves to the next row of the index, in the scan's direction.
-func (s *scan) turn() bool {
+// turn moves to the next row of an index, in the scan's direction.
+func (s *scan) turn(index *colblk.IndexIter) bool {
 	if s.backward {
-		return s.index.Prev()
+		return index.Prev()
 	}
-	return s.index.Next()
+	return index.Next()
 }
 
 // inside compares with the bound that the scan goes towards, in the one block
@@ -189,7 +188,7 @@ func (s *scan) inside() bool {
 // hold what is looked for, and stands on the row where it begins in the
 // direction of the scan.
 func (s *scan) enter(valid bool) (ok bool, err error) {
-	for ; valid; valid = s.turn() {
+	for ; valid; valid = s.turn(&s.index) {
 		if row := s.index.RowIndex(); row < s.first || row > s.last {
 			return false, nil
 		}
@@ -241,10 +240,12 @@ func initDataBlock(md *block.Metadata, data []byte) error {
 	return colblk.InitDataBlockMetadata(&keySchema, md, data)
 }
 
-// widen implements readAhead.widen with whole blocks of the limit. What would
-// remain is taken along if it is not more than another window.
-func (s *scan) widen(want extent, window int64) extent {
-	get, index := want, s.index
+// widen returns whole blocks around the one that is wanted, where index stands,
+// in the direction of the scan, window bytes at most unless that one is larger.
+// What would remain of the limit is taken along if it is not more than another
+// window.
+func (s *scan) widen(index colblk.IndexIter, want extent, window int64) extent {
+	get := want
 	if s.backward {
 		if want.hi-s.limit.lo <= min(2*window, s.ahead.most) {
 			get.lo = s.limit.lo
@@ -288,6 +289,7 @@ func (s *scan) close() error {
 		}
 		s.cursor = nil
 	}
-	s.ahead.buf = nil
+	s.ahead.drop(len(s.ahead.queue))
+	s.ahead.buf, s.ahead.plan = nil, nil
 	return s.err
 }

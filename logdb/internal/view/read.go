@@ -69,7 +69,7 @@ func (v *View) countPart(ctx context.Context, p *Part, key []byte, lo, hi uint64
 }
 
 func (v *View) countEntries(ctx context.Context, p *Part, key []byte, lo, hi uint64) (uint64, error) {
-	r, ok, err := v.Store.openRun(ctx, p, key, lo, hi, timeBound{}, 0)
+	r, ok, err := v.Store.openRun(ctx, p, key, &ScanOptions{Lo: lo, Hi: hi}, segment.EntryOptions{})
 	if !ok || err != nil {
 		return 0, err
 	}

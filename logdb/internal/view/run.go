@@ -17,35 +17,40 @@ type run struct {
 	moved   bool
 }
 
-// timeBound is the lower bound of a scan in time, if there is one.
-type timeBound struct {
-	ms  int64
-	has bool
-}
-
-// openRun opens the entries of key in part p with sequences in [lo, hi). It
-// reports false, without a run and after as little reading as shows it, if
-// there are none.
-func (s *Store) openRun(ctx context.Context, p *Part, key []byte, lo, hi uint64, from timeBound, hint int64) (run, bool, error) {
-	lo, hi, ok := p.clip(lo, hi)
-	if !ok {
+// openRun opens the entries of key in part p that options leave. It reports
+// false, without a run and after as little reading as shows it, if there are
+// none.
+func (s *Store) openRun(ctx context.Context, p *Part, key []byte, o *ScanOptions, e segment.EntryOptions) (run, bool, error) {
+	if !p.mayHave(key, o) {
 		return run{}, false, nil
 	}
 	if p.Mem != nil {
-		if from.has {
-			lo = max(lo, p.Mem.SequenceAt(from.ms))
+		lo, hi, _ := p.clip(o.Lo, o.Hi)
+		if o.HasFromMs {
+			lo = max(lo, p.Mem.SequenceAt(o.FromMs))
 		}
 		return run{mem: p.Mem.Scan(key, lo, hi), open: true}, true, nil
-	}
-	if !p.Table.MayContain(key) || from.has && p.Table.LastMs < from.ms {
-		return run{}, false, nil
 	}
 	r, ok, err := s.openFor(ctx, p.Table, key)
 	if !ok || err != nil {
 		return run{}, false, err
 	}
-	o := segment.EntryOptions{FromMs: from.ms, HasFromMs: from.has, Hint: hint}
-	return run{table: p.Table, reader: r, entries: r.Entries(ctx, key, lo, hi, true, o), open: true}, true, nil
+	return runOf(ctx, p, r, key, o, e), true, nil
+}
+
+// runOf is the run of a table that is open, and has an entry of key perhaps.
+func runOf(ctx context.Context, p *Part, r *segment.Reader, key []byte, o *ScanOptions, e segment.EntryOptions) run {
+	lo, hi, _ := p.clip(o.Lo, o.Hi)
+	e.FromMs, e.HasFromMs = o.FromMs, o.HasFromMs
+	return run{table: p.Table, reader: r, entries: r.Entries(ctx, key, lo, hi, true, e), open: true}
+}
+
+// mayHave says whether the bounds of the part leave anything to read.
+func (p *Part) mayHave(key []byte, o *ScanOptions) bool {
+	if _, _, ok := p.clip(o.Lo, o.Hi); !ok {
+		return false
+	}
+	return p.Mem != nil || p.Table.MayContain(key) && !(o.HasFromMs && p.Table.LastMs < o.FromMs)
 }
 
 // openFor opens a table unless its filter says that it has no entry of key.

@@ -3,6 +3,8 @@ package view
 import (
 	"context"
 	"math"
+
+	"github.com/logdb-go/logdb/segment"
 )
 
 // ScanOptions say what a scan returns of one key. A limit counts only with its
@@ -33,6 +35,10 @@ type Iter struct {
 	i, j int // parts not yet opened: [i, j)
 	run  run
 
+	ahead  segment.Ahead
+	next   []*upcoming // in the order of the scan, before [i, j)
+	tables int64       // that the scan has come to
+
 	records, bytes uint64 // returned so far
 	resume         uint64
 	value          []byte
@@ -48,6 +54,7 @@ func (v *View) Scan(ctx context.Context, key []byte, o ScanOptions) *Iter {
 	if o.Reverse {
 		it.resume = o.Hi
 	}
+	it.ahead = v.Store.Cache.Ahead(it)
 	it.i, it.j = v.within(o.Lo, o.Hi)
 	return it
 }
@@ -83,6 +90,7 @@ func (it *Iter) Next() bool {
 func (it *Iter) atLimit() bool {
 	if it.o.HasRecords && it.records >= it.o.Records || it.o.HasBytes && it.bytes >= it.o.Bytes {
 		it.over = true
+		it.callBack()
 		if err := it.run.close(); err != nil {
 			it.fail(err)
 		}
@@ -103,21 +111,22 @@ func (it *Iter) take() {
 // nextRun opens the next part that may have entries. Without one the scan is
 // drained.
 func (it *Iter) nextRun() bool {
-	for it.i < it.j {
-		var p *Part
-		if it.o.Reverse {
-			it.j--
-			p = &it.v.Parts[it.j]
+	for {
+		r, ok, err := run{}, false, error(nil)
+		if len(it.next) > 0 {
+			r, ok, err = it.arrive()
+		} else if p := it.peek(); p != nil {
+			it.skip()
+			r, ok, err = it.v.Store.openRun(it.ctx, p, it.key, &it.o, it.entryOptions())
 		} else {
-			p = &it.v.Parts[it.i]
-			it.i++
+			break
 		}
-		r, ok, err := it.v.Store.openRun(it.ctx, p, it.key, it.o.Lo, it.o.Hi, timeBound{it.o.FromMs, it.o.HasFromMs}, it.hint())
 		if err != nil {
 			return it.fail(err)
 		}
 		if ok {
 			it.run = r
+			it.tables++
 			return true
 		}
 	}
@@ -130,6 +139,31 @@ func (it *Iter) nextRun() bool {
 	return false
 }
 
+// peek returns the next of the parts that were not opened, and skip goes behind
+// it.
+func (it *Iter) peek() *Part {
+	switch {
+	case it.i >= it.j:
+		return nil
+	case it.o.Reverse:
+		return &it.v.Parts[it.j-1]
+	default:
+		return &it.v.Parts[it.i]
+	}
+}
+
+func (it *Iter) skip() {
+	if it.o.Reverse {
+		it.j--
+	} else {
+		it.i++
+	}
+}
+
+func (it *Iter) entryOptions() segment.EntryOptions {
+	return segment.EntryOptions{Hint: it.hint(), Ahead: &it.ahead}
+}
+
 // hint is how many bytes the scan still wants, 0 if nobody knows.
 func (it *Iter) hint() int64 {
 	if !it.o.HasBytes {
@@ -140,6 +174,7 @@ func (it *Iter) hint() int64 {
 
 func (it *Iter) fail(err error) bool {
 	it.over, it.err = true, err
+	it.callBack()
 	return false
 }
 
@@ -174,5 +209,6 @@ func (it *Iter) NextSequence() uint64 { return it.resume }
 // once; Err and NextSequence stay.
 func (it *Iter) Close() error {
 	it.over, it.value = true, nil
+	it.callBack()
 	return it.run.close()
 }
