@@ -104,15 +104,13 @@ type pauses struct {
 func (c *Client) pauses(what string) *pauses {
 	p := &pauses{c: c, what: what, delay: backoff.NewExponentialBackOff()}
 	p.delay.InitialInterval, p.delay.MaxInterval = firstDelay, longestDelay
-	p.progress()
+	p.delay.Reset()
+	p.extend()
 	return p
 }
 
-// progress forgets that there were failures.
-func (p *pauses) progress() {
-	p.delay.Reset()
-	p.until = time.Now().Add(max(p.c.o.Patience, 0))
-}
+// extend gives the call all of its patience again.
+func (p *pauses) extend() { p.until = time.Now().Add(max(p.c.o.Patience, 0)) }
 
 // pause waits before the attempt after one that failed. It returns why there is
 // none: the context's error, or the failure where patience is at its end.

@@ -47,3 +47,39 @@ func Example() {
 	// 0 hello
 	// 1 good day
 }
+
+// A follower that is started again goes on where the one before it was.
+func ExampleClient_Follow() {
+	db, err := logdb.Open(context.Background(), objstore.NewMem(), logdb.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer db.Close()
+	s := server.New(db, server.Options{})
+	defer s.Drain()
+	web := httptest.NewServer(s)
+	defer web.Close()
+	c, err := client.New(web.URL, client.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+
+	ctx, key, checkpoint := context.Background(), []byte("jobs"), uint64(0)
+	for _, value := range []string{"one", "two", "three"} {
+		if _, err := c.Append(ctx, []logdb.Record{{Key: key, Value: []byte(value)}}, logdb.AppendOptions{}); err != nil {
+			log.Fatal(err)
+		}
+		it := c.Follow(ctx, key, checkpoint, logdb.ScanOptions{})
+		if !it.Next() { // waits for the next entry, over broken connections too
+			log.Fatal(it.Err())
+		}
+		fmt.Println(string(it.Entry().Value))
+		checkpoint = it.NextSequence()
+		it.Close()
+	}
+	// Output:
+	// one
+	// two
+	// three
+}

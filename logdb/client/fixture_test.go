@@ -173,3 +173,13 @@ func drain(it interface {
 	next, err = it.NextSequence(), it.Err()
 	return list, next, errors.Join(err, it.Close())
 }
+
+// eventually polls a condition, for what happens on other goroutines.
+func eventually(t testing.TB, what string, f func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); !f(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: not so after a minute", what)
+		}
+	}
+}
