@@ -77,6 +77,10 @@ func (a *Ahead) Free(bytes int64) { a.budget.EndAhead(bytes) }
 // Seen is how many bytes of blocks the scan has entered.
 func (a *Ahead) Seen() int64 { return a.seen }
 
+// Room reports whether a read is worth its while that brings about so many bytes
+// of what the scan wants: it wants as many more.
+func (a *Ahead) Room(expect int64) bool { return a.left() >= expect }
+
 // left is how much the scan wants beyond what is on its way. An estimate has some
 // slack, for which it would otherwise come again.
 func (a *Ahead) left() int64 {

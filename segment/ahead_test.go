@@ -37,18 +37,11 @@ func (w *wanter) Onward() { w.onward++ }
 // 4 KiB, between two other keys; with a cache that reads ahead with that budget.
 func longTable(t testing.TB, src func(*bucket) objstore.Reader, budget *objstore.Budget) (*Reader, *bucket) {
 	t.Helper()
-	o := optionsFor(None, 1)
-	var es []entry
-	for _, k := range []string{"a", "b", "c"} {
-		for i := range map[string]int{"a": 100, "b": 4000, "c": 100}[k] {
-			es = append(es, entry{k, uint64(i), o.BaseMs + int64(i), 0, strings.Repeat(k, 4<<10)})
-		}
-	}
-	data, tab := build(t, o, es)
+	data, tab := longBytes(t)
 	b := newBucket(t, tab.Name(), data)
 	c := NewCache(1<<20, 8<<20)
 	c.ReadAhead(budget)
-	r, err := c.Open(context.Background(), src(b), o.Log, tab)
+	r, err := c.Open(context.Background(), src(b), testLog, tab)
 	must(t, err)
 	b.requests()
 	t.Cleanup(func() {
@@ -59,6 +52,27 @@ func longTable(t testing.TB, src func(*bucket) objstore.Reader, budget *objstore
 		}
 	})
 	return r, b
+}
+
+// longBytes is built once: all tests read the same.
+func longBytes(t testing.TB) ([]byte, Table) {
+	built.Do(func() {
+		o := optionsFor(None, 1)
+		var es []entry
+		for _, k := range []string{"a", "b", "c"} {
+			for i := range map[string]int{"a": 100, "b": 4000, "c": 100}[k] {
+				es = append(es, entry{k, uint64(i), o.BaseMs + int64(i), 0, strings.Repeat(k, 4<<10)})
+			}
+		}
+		built.data, built.table = build(t, o, es)
+	})
+	return built.data, built.table
+}
+
+var built struct {
+	sync.Once
+	data  []byte
+	table Table
 }
 
 func bare(b *bucket) objstore.Reader { return b }

@@ -88,7 +88,7 @@ func (it *Iter) openAhead() {
 			continue
 		}
 		u := &upcoming{part: p, done: make(chan struct{}), expect: it.ahead.Seen() / max(it.tables, 1)}
-		if !it.ahead.Take(u.tail(), u.expect) {
+		if !it.ahead.Room(u.expect) || !it.ahead.Take(u.tail(), u.expect) {
 			return
 		}
 		it.skip()
