@@ -32,6 +32,8 @@ var arrows = map[string][]string{
 	"logdb/client":       {"logdb/server/logpb", "logdb"},
 	"cmd/logdb":          {"logdb", "logdb/doctor", "logdb/server", "logdb/bench", "objstore"},
 	"cmd/jetbench":       {"logdb", "logdb/bench"}, // a module of its own
+
+	"logdb/server/page/browsertest": nil, // another one, of tests
 }
 
 // vendors may be imported by one package each, so that they can be replaced in

@@ -5,6 +5,11 @@ export function group(n) {
   return String(n).replace(/\B(?=(\d{3})+$)/g, ',');
 }
 
+// counted is a number of things.
+export function counted(n, thing) {
+  return `${group(n)} ${thing}${String(n) === '1' ? '' : 's'}`;
+}
+
 export function size(n) {
   let x = Number(n);
   for (const unit of ['B', 'kB', 'MB', 'GB', 'TB']) {
@@ -42,8 +47,8 @@ export function ago(ms, now) {
 
 export function dollars(x) {
   if (x === 0) return '$0';
-  if (x < 0.000001) return '< $0.000001';
-  if (x < 0.01) return `$${x.toPrecision(2).includes('e') ? x.toFixed(6) : Number(x.toPrecision(2))}`;
+  if (x < 0.0001) return '< $0.0001';
+  if (x < 0.01) return `$${x.toFixed(4)}`;
   if (x < 1000) return `$${x.toFixed(2)}`;
   return `$${group(Math.round(x))}`;
 }

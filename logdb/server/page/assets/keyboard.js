@@ -10,7 +10,10 @@ export function setUp(main, go) {
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || document.querySelector('dialog[open]')) return;
     const at = document.activeElement;
     if (at?.matches(fields)) {
-      if (event.key === 'Escape') at.blur();
+      if (event.key === 'Escape') {
+        event.preventDefault(); // browsers empty the field otherwise
+        at.blur();
+      }
       if (event.key === 'ArrowDown' && at.type === 'search') move(main, 1, event);
       return;
     }

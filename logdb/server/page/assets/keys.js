@@ -2,7 +2,7 @@
 
 import { explain, get, now } from './api.js';
 import { cells, el, fill, table } from './dom.js';
-import { ago, group, moment, size } from './format.js';
+import { ago, counted, group, moment, size } from './format.js';
 import { address, keyAddress, put, take } from './route.js';
 import { fromBase64, read, shown, spell, toBase64 } from './text.js';
 
@@ -77,7 +77,7 @@ async function show(list, prefix, after, signal) {
     fill(list, el('p', { class: 'empty' }, why), pager(previous, null, ''));
     return;
   }
-  fill(list, table('Keys', columns, answer.keys.map(line)), pager(previous, next, `${answer.keys.length} keys on this page`));
+  fill(list, table('Keys', columns, answer.keys.map(line)), pager(previous, next, `${counted(answer.keys.length, 'key')} on this page`));
 }
 
 function line(k) {

@@ -33,18 +33,18 @@ export function log(main, { key, params }, { signal, go }) {
 
 // jump goes to a sequence or a time.
 function jump(key, params, go) {
-  const sequence = el('input', { id: 'from', inputmode: 'numeric', pattern: '[0-9, ]*', size: '14', autocomplete: 'off', placeholder: 'sequence or UTC time', 'aria-label': 'Go to sequence, or time in UTC' });
+  const place = el('input', { id: 'from', autocomplete: 'off', placeholder: 'sequence or UTC time', 'aria-label': 'Go to sequence, or time in UTC', on: { input: () => place.setCustomValidity('') } });
   return el('form', {
     class: 'jump', on: {
       submit: (e) => {
         e.preventDefault();
-        const to = target(sequence.value);
-        sequence.setCustomValidity(to ? '' : 'A sequence, or a time like 2026-01-31 12:00');
+        const to = target(place.value);
+        place.setCustomValidity(to ? '' : 'A sequence, or a time like 2026-01-31 12:00');
         if (to) go(keyAddress(key, at(params, to)));
-        else sequence.reportValidity();
+        else place.reportValidity();
       },
     },
-  }, sequence, el('button', { type: 'submit' }, 'Go'));
+  }, place, el('button', { type: 'submit' }, 'Go'));
 }
 
 function target(text) {

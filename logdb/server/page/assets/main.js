@@ -58,9 +58,12 @@ const banner = document.getElementById('banner');
 
 function frame({ status: s, error }) {
   banner.hidden = !error;
-  say(banner, error ? `${error} Trying again.` : '');
+  say(banner, error ? `${error}${error.startsWith('A token') ? '' : ' Trying again.'}` : '');
   const health = document.getElementById('health');
-  if (!s) return;
+  if (!s) {
+    health.className = '';
+    return say(health, '');
+  }
   say(document.getElementById('role'), `${s.readOnly ? 'read-only' : 'writer'}${s.version ? ` ${s.version}` : ''}`);
   say(health, error ? 'unknown' : s.health);
   health.className = `state ${error ? '' : s.health}`;

@@ -2,7 +2,7 @@
 
 import { now } from './api.js';
 import { cells, el, fill, say, table } from './dom.js';
-import { ago, dollars, group, moment, rate, size, span } from './format.js';
+import { ago, counted, dollars, group, moment, rate, size, span } from './format.js';
 import { segments } from './segments.js';
 import { monthly, sinceStart, watch } from './status.js';
 
@@ -54,7 +54,7 @@ function fillFigures(node, s) {
     ['Next sequence', group(s.frontier), s.readOnly ? 'readable below it' : 'readable here below it'],
     s.readOnly
       ? ['Last look at the store', `${span(s.refreshedMs)} ago`, 'what is newer is not shown here', s.ready ? null : 'behind']
-      : ['Not in the bucket yet', `${group(s.unshippedRecords)} records`, s.unshippedRecords === '0' ? 'everything is there' : `${size(s.unshippedBytes)}, oldest ${span(s.unshippedMs)}`],
+      : ['Not in the bucket yet', counted(s.unshippedRecords, 'record'), s.unshippedRecords === '0' ? 'everything is there' : `${size(s.unshippedBytes)}, oldest ${span(s.unshippedMs)}`],
     ['Requests, a month', month, settled(s) ? `as since the start, ${ago(s.startedMs, now())}` : 'told after a minute'],
     ['Ready', s.ready ? 'yes' : 'no', s.readOnly ? 'to show what is new' : 'to acknowledge appends', s.ready ? null : 'behind'],
   ];
@@ -66,7 +66,7 @@ function fillFigures(node, s) {
     const [, dd, quiet] = node.children[i].children;
     say(dd, value);
     say(quiet, more);
-    dd.className = state ? `state ${state}` : '';
+    dd.className = state ? `state ${state}` : value.length > 14 ? 'long' : '';
   }
 }
 

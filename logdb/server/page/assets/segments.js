@@ -3,10 +3,10 @@
 
 import { explain, get, now } from './api.js';
 import { cells, el, fill, svg, table } from './dom.js';
-import { ago, group, moment, size, span } from './format.js';
+import { ago, counted, group, moment, size, span } from './format.js';
 
 const height = 96;
-const page = 20;
+const page = 8;
 const pause = 5000; // between two looks
 
 // segments fills node, and returns what to call with each status: the list is
@@ -58,7 +58,7 @@ function draw(state) {
   fill(node,
     el('p', { class: 'facts' },
       el('span', null, el('b', null, group(list.length)), list.length === 1 ? ' segment' : ' segments'),
-      el('span', null, el('b', null, group(total)), ' records'),
+      el('span', null, el('b', null, group(total)), total === 1n ? ' record' : ' records'),
       el('span', null, el('b', null, size(bytes)), ' of keys and values'),
       el('span', { class: 'legend' }, el('i', { class: 'swatch sealed' }), 'sealed', el('i', { class: 'swatch active' }), open ? 'active' : 'active (none)')),
     line(state),
@@ -68,7 +68,7 @@ function draw(state) {
 }
 
 function describe(s) {
-  return `Segment ${s.id}, ${s.sealed ? 'sealed' : 'active'}, ${size(s.bytes)}, ${group(s.records)} records, ${moment(s.startTimeMs)} to ${moment(s.lastTimeMs)}`;
+  return `Segment ${s.id}, ${s.sealed ? 'sealed' : 'active'}, ${size(s.bytes)}, ${counted(s.records, 'record')}, ${moment(s.startTimeMs)} to ${moment(s.lastTimeMs)}`;
 }
 
 // line draws the bars. One of them is in the tab order; the arrows move on.

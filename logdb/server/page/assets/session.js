@@ -13,10 +13,13 @@ export function onChange(f) {
   changed = f;
 }
 
+// Who has closed the box is not asked again without pressing the button.
+let declined = false;
+
 // ask opens the box, unless it is open.
-export function ask(why) {
+export function ask(why, pressed = false) {
   button.hidden = false;
-  if (dialog.open) return;
+  if (dialog.open || (declined && !pressed)) return;
   document.getElementById('ask-why').textContent = why;
   document.getElementById('ask-forget').hidden = token() === '';
   field.value = '';
@@ -26,8 +29,12 @@ export function ask(why) {
 
 export function setUp() {
   button.hidden = token() === '';
-  button.addEventListener('click', () => ask(token() ? 'A token is in use.' : 'This server asks for a bearer token.'));
-  document.getElementById('ask-cancel').addEventListener('click', () => dialog.close());
+  button.addEventListener('click', () => ask(token() ? 'A token is in use.' : 'This server asks for a bearer token.', true));
+  dialog.addEventListener('cancel', () => { declined = true; });
+  document.getElementById('ask-cancel').addEventListener('click', () => {
+    declined = true;
+    dialog.close();
+  });
   document.getElementById('ask-forget').addEventListener('click', () => {
     sessionStorage.removeItem(name);
     dialog.close();
@@ -35,6 +42,7 @@ export function setUp() {
   });
   document.getElementById('ask-form').addEventListener('submit', (event) => {
     event.preventDefault();
+    declined = false;
     sessionStorage.setItem(name, field.value.trim());
     field.value = '';
     dialog.close();

@@ -29,6 +29,7 @@ export function restart() {
 
 async function poll() {
   const mine = new AbortController();
+  let refused = false;
   under = mine;
   const limit = setTimeout(() => mine.abort(), 15_000);
   try {
@@ -37,13 +38,14 @@ async function poll() {
     latest = { status, error: null, rates: rates() };
   } catch (error) {
     if (under !== mine) return; // restarted
-    latest = { status: latest?.status ?? null, error: mine.signal.aborted ? 'The server does not answer.' : explain(error), rates: null };
+    refused = error.status === 401; // until there is another token
+    latest = { status: refused ? null : latest?.status ?? null, error: mine.signal.aborted ? 'The server does not answer.' : explain(error), rates: null };
   } finally {
     clearTimeout(limit);
   }
   if (under !== mine) return;
   for (const f of watchers) f(latest);
-  if (!document.hidden) timer = setTimeout(poll, interval);
+  if (!document.hidden && !refused) timer = setTimeout(poll, interval);
 }
 
 document.addEventListener('visibilitychange', () => {
