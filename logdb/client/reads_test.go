@@ -10,8 +10,12 @@ import (
 	"testing"
 	"time"
 
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/proto"
+
 	"github.com/logdb-go/logdb/logdb"
 	"github.com/logdb-go/logdb/logdb/server"
+	"github.com/logdb-go/logdb/logdb/server/logpb"
 )
 
 // TestReadsAnswerWhatTheLogAnswers asks the same of a log and of a client of its
@@ -146,6 +150,9 @@ func TestRequestsOfReads(t *testing.T) {
 			return len(list)
 		}
 	}
+	if err := w.db.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	tail := logdb.From(w.db.Frontier())
 	for _, row := range []struct {
 		name string
@@ -164,6 +171,7 @@ func TestRequestsOfReads(t *testing.T) {
 		{"two pages", scan("many", logdb.Range{}, logdb.ScanOptions{}), pageRecords + 10, "Scan:2"},
 		{"two pages in reverse", scan("many", logdb.Range{}, logdb.ScanOptions{Reverse: true}), pageRecords + 10, "Scan:2"},
 		{"what the server cuts after 3 MiB", scan("large", logdb.Range{}, logdb.ScanOptions{}), 3, "Scan:2"},
+		{"what is in the bucket", scan("few", logdb.Range{}, logdb.ScanOptions{Visibility: logdb.Remote}), 3, "Scan:1"},
 		{"keys", func() (n int) {
 			for _, err := range c.ListKeys(t.Context(), logdb.KeyOptions{}).All() {
 				if n++; err != nil {
@@ -260,4 +268,62 @@ func TestContextErrorsAreBare(t *testing.T) {
 	if n := w.db.Frontier(); n != 0 {
 		t.Errorf("%d records were appended", n)
 	}
+}
+
+// canned answers scans with what it is told to, and notes what it was asked.
+type canned struct {
+	logpb.LogServiceClient
+	pages []*logpb.ScanResponse
+	keys  []*logpb.KeysResponse
+	asked []*logpb.ScanRequest
+}
+
+func (s *canned) Scan(_ context.Context, r *connect.Request[logpb.ScanRequest]) (*connect.Response[logpb.ScanResponse], error) {
+	s.asked = append(s.asked, proto.Clone(r.Msg).(*logpb.ScanRequest))
+	if len(s.pages) == 0 {
+		return connect.NewResponse(&logpb.ScanResponse{}), nil
+	}
+	page := s.pages[0]
+	s.pages = s.pages[1:]
+	return connect.NewResponse(page), nil
+}
+
+func (s *canned) ListKeys(context.Context, *connect.Request[logpb.ListKeysRequest]) (*connect.Response[logpb.KeysResponse], error) {
+	page := s.keys[0]
+	if len(s.keys) > 1 {
+		s.keys = s.keys[1:]
+	}
+	return connect.NewResponse(page), nil
+}
+
+// TestLaterPagesShowAsMuchAsTheFirst: behind a balancer the next page may be
+// another server's, that has not seen as much yet: it has to wait, or the scan
+// would end early without a word.
+func TestLaterPagesShowAsMuchAsTheFirst(t *testing.T) {
+	s := &canned{pages: []*logpb.ScanResponse{
+		{Values: []*logpb.Value{{Sequence: 3}}, NextSequence: 4, TailSequence: 50},
+		{Values: []*logpb.Value{{Sequence: 7}}, NextSequence: 8, TailSequence: 60},
+	}}
+	c := &Client{o: Options{}.withDefaults(), rpc: s}
+	list, next, err := drain(c.AtLeast(2).Scan(t.Context(), []byte("k"), logdb.Range{}, logdb.ScanOptions{}))
+	if fmt.Sprint(list) != "[3:k= 7:k=]" || next != 8 || err != nil {
+		t.Errorf("%v, next %d, %v", list, next, err)
+	}
+	var asked []string
+	for _, q := range s.asked {
+		asked = append(asked, fmt.Sprintf("[%d,%d) of %d", q.StartSequence, q.GetEndSequence(), q.GetMinSequence()))
+	}
+	if want := "[[0,0) of 2 [4,50) of 50 [8,50) of 50]"; fmt.Sprint(asked) != want {
+		t.Errorf("asked for %v, want %v", asked, want)
+	}
+	s.keys = []*logpb.KeysResponse{{Keys: []*logpb.Key{{Key: []byte("a")}}, NextAfter: []byte("a")}}
+	if _, err := lastOf(c.ListKeys(t.Context(), logdb.KeyOptions{}).All()); err == nil {
+		t.Error("keys that go on where they were are listed without end")
+	}
+}
+
+func lastOf[A any](seq func(func(A, error) bool)) (last A, err error) {
+	for last, err = range seq {
+	}
+	return last, err
 }
