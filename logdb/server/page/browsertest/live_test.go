@@ -139,6 +139,7 @@ func TestEmptyAndReadOnly(t *testing.T) {
 	w.appended("k", "v")
 	w.flushed()
 	url := w.gateway(server.Options{})
+	b = newTab(t, 1280, 800, "light") // is closed before the server that it follows
 	b.open(url + "/")
 	b.reads("#role", "read-only")
 	b.reads(".figures", "Last look at the store")
