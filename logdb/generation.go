@@ -102,6 +102,7 @@ type state struct {
 		manifest *segment.Manifest
 		gens     []*generation // oldest first
 		added    uint64        // generations there ever were
+		kept     *kept         // generations that the manifest holds
 	}
 	publish func(*view.View)
 }
@@ -112,7 +113,30 @@ func (s *state) change(f func(m *segment.Manifest, gens []*generation) (*segment
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.mu.manifest, s.mu.gens = f(s.mu.manifest, s.mu.gens)
-	s.publish(buildView(s.store, s.mu.manifest, s.mu.gens))
+	v := buildView(s.store, s.mu.manifest, s.mu.gens)
+	v.Recent = s.recentLocked()
+	s.publish(v)
+}
+
+// recentLocked is what is in memory: what was flushed lately, and the
+// generations.
+func (s *state) recentLocked() *view.Recent {
+	var unflushed []view.Part
+	for _, g := range s.mu.gens {
+		unflushed = append(unflushed, g.parts()...)
+	}
+	s.mu.kept.trim(s.mu.manifest.TrimmedBelow)
+	return s.mu.kept.recent(unflushed)
+}
+
+// keep takes a generation that the manifest holds now.
+func (k *kept) keep(g *generation) {
+	switch {
+	case g.mem != nil:
+		k.add(g.mem, g.end)
+	case g.start < g.end:
+		k.restart(g.end)
+	}
 }
 
 // add appends generations.
@@ -161,6 +185,7 @@ func (s *state) setManifest(m *segment.Manifest) {
 			return now, gens
 		}
 		for len(gens) > 0 && gens[0].sealed && closed(gens[0].landed) && gens[0].in(m) {
+			s.mu.kept.keep(gens[0])
 			gens = gens[1:]
 		}
 		return m, gens

@@ -21,6 +21,9 @@ type hooks struct {
 	ahead uint64
 	// grace is how long the collector keeps names, if it is not 0.
 	grace time.Duration
+	// forgets lets memtables go as soon as they are in tables: reads go to the
+	// parts of a view, all of them.
+	forgets bool
 	// recovered is told where the log that Open found ends: in the bucket, and
 	// with what only the local WAL has.
 	recovered func(bucket, local uint64)

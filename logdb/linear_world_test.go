@@ -190,7 +190,7 @@ func (w *linWorld) startReader(every time.Duration) *linReader {
 	p := &linReader{id: w.h.readers, since: w.h.tick()}
 	ctx, cancel := context.WithTimeout(w.ctx, 10*time.Minute)
 	defer cancel()
-	r, err := OpenReader(ctx, w.port(fmt.Sprintf("p%d", w.opened)), ReaderOptions{RefreshInterval: every, Cache: 1 << 20, hooks: hooks{off: w.c.off, steady: true}})
+	r, err := OpenReader(ctx, w.port(fmt.Sprintf("p%d", w.opened)), ReaderOptions{RefreshInterval: every, Cache: 1 << 20, hooks: hooks{off: w.c.off, steady: true, forgets: w.c.forgets()}})
 	if err != nil {
 		if !errors.Is(err, ErrNoLog) {
 			w.explain("open reader", err)

@@ -220,6 +220,8 @@ func (d *LogDb) start(ctx context.Context, op *opening) error {
 	d.store.Cache.UseDisk(d.disk)
 	d.store.Cache.ReadAhead(d.pulse.budget)
 	d.state.store, d.state.publish = d.store, d.view.Store
+	d.state.mu.kept = newKept(d.store.Cache, d.opts.Memory.Cache, &d.opts.hooks)
+	d.state.mu.kept.restart(op.current.Flushed)
 	d.keeper = newKeeper(d.bucket, op.current, op.etag, d.retry)
 	d.keeper.holds = d.holds
 	d.keeper.sign = func(m *segment.Manifest) { m.WrittenMs = d.opts.Clock().UnixMilli() }

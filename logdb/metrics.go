@@ -40,6 +40,7 @@ type CacheMetrics struct {
 	DataBytes, DataBudget int64 // blocks of tables, unpacked
 	DataHits, DataMisses  int64
 	MetaBytes, MetaBudget int64 // indexes and filters
+	KeptBytes             int64 // of both budgets, records that stay in memory after their flush while polls ask for them
 	MetaHits, MetaMisses  int64
 	Tables                int64 // whose index and filter are in memory
 	DiskBytes, DiskBudget int64 // of the DiskCache
@@ -71,7 +72,7 @@ func newMetrics(c objstore.Counts, p *pulse, s segment.CacheStats, disk segment.
 		Requests: c.Requests, RequestBytes: c.Bytes, RequestErrors: c.Errors, Retries: p.counts(),
 		Cache: CacheMetrics{
 			DataBytes: s.DataBytes, DataBudget: s.DataBudget, DataHits: s.DataHits, DataMisses: s.DataMisses,
-			MetaBytes: s.MetaBytes, MetaBudget: s.MetaBudget, MetaHits: s.Hits, MetaMisses: s.Loads, Tables: s.Tables,
+			MetaBytes: s.MetaBytes, MetaBudget: s.MetaBudget, MetaHits: s.Hits, MetaMisses: s.Loads, Tables: s.Tables, KeptBytes: s.LentBytes,
 			DiskBytes: disk.Bytes, DiskBudget: disk.Budget, DiskHits: disk.Hits, DiskMisses: disk.Misses, DiskFailures: disk.Failures,
 		},
 	}

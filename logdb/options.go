@@ -95,7 +95,9 @@ type Memory struct {
 	Queue        int64
 	QueueRecords int
 	// Cache is the block cache: 256 MiB of table data, and a quarter of that
-	// again for indexes and filters.
+	// again for indexes and filters. Of both together up to three quarters hold
+	// memtables that were flushed lately, as far back as polls of the last
+	// minute began: those find what is new without a request.
 	Cache int64
 	// Transfers bounds what is on its way to and from the bucket: nil is 256
 	// MiB for this log alone. Logs and readers of one process that share one

@@ -24,7 +24,7 @@ type ReaderOptions struct {
 	// followed. Negative: only on Refresh.
 	RefreshInterval time.Duration
 	// Cache is the block cache in bytes: 256 MiB of table data, and a quarter
-	// of that again for indexes and filters.
+	// of that again for indexes and filters. Polls use it as Memory.Cache tells.
 	Cache int64
 	// Transfers bounds what is on its way from the bucket, as Memory.Transfers
 	// does.
@@ -93,7 +93,7 @@ func OpenReader(ctx context.Context, b objstore.Reader, o ReaderOptions) (*LogDb
 	r.stop, r.cancel = context.WithCancelCause(context.Background())
 	r.store = &view.Store{Source: patientReader{r.bucket, func() *retry { return r.retry("read") }}, Cache: segment.NewCache(o.Cache, o.Cache/4)}
 	r.store.Cache.ReadAhead(r.pulse.budget)
-	r.refresher = &refresher{reader: r, asked: make(chan ask)}
+	r.refresher = &refresher{reader: r, asked: make(chan ask), tail: tail{kept: newKept(r.store.Cache, o.Cache, &o.hooks)}}
 	disk, err := o.DiskCache.open(vfs.Default)
 	if err == nil {
 		r.disk = disk

@@ -131,7 +131,7 @@ func (w *simWorld) judge() {
 	p.close()
 	w.running.Wait()
 	w.tidy()
-	r, err := OpenReader(w.ctx, w.port("last"), ReaderOptions{RefreshInterval: -1, Cache: 1 << 20, hooks: hooks{off: w.c.off}})
+	r, err := OpenReader(w.ctx, w.port("last"), ReaderOptions{RefreshInterval: -1, Cache: 1 << 20, hooks: hooks{off: w.c.off, forgets: w.c.forgets()}})
 	if err != nil {
 		w.oracle.fail("final reader: %v", err)
 		return

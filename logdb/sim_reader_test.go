@@ -32,7 +32,7 @@ func (w *simWorld) openReader(refresh time.Duration, fresh bool) {
 	w.running.Go(func() {
 		ctx, cancel := context.WithTimeout(w.ctx, 5*time.Minute)
 		defer cancel()
-		r, err := OpenReader(ctx, p.port, ReaderOptions{RefreshInterval: refresh, Cache: 1 << 20, hooks: hooks{off: w.c.off, steady: true}})
+		r, err := OpenReader(ctx, p.port, ReaderOptions{RefreshInterval: refresh, Cache: 1 << 20, hooks: hooks{off: w.c.off, steady: true, forgets: w.c.forgets()}})
 		if err != nil {
 			w.tracef("%s did not open: %v", p.name, err)
 			if !errors.Is(err, ErrNoLog) {

@@ -68,6 +68,10 @@ func TestSimulation(t *testing.T) {
 	}
 }
 
+// forgets tells whether reads are to go to tables as soon as there are some. What
+// stays in memory hides the loss of a rule.
+func (c *simConfig) forgets() bool { return c.seed%2 == 0 || c.off != "" || c.put != nil }
+
 // simConfig is one schedule.
 type simConfig struct {
 	seed  uint64

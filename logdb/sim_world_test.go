@@ -147,7 +147,7 @@ func (w *simWorld) writerOptions(rng *rand.Rand) Options {
 			Deleted: func(e Event) { n("deleted") },
 			Retried: func(Event) { n("retried") },
 		},
-		hooks: hooks{off: w.c.off, put: w.c.put, step: w.step, ahead: p.ahead, steady: true},
+		hooks: hooks{off: w.c.off, put: w.c.put, step: w.step, ahead: p.ahead, steady: true, forgets: w.c.forgets()},
 	}
 }
 

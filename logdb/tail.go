@@ -15,6 +15,7 @@ type tail struct {
 	flushed, end uint64
 	runs         []*tailRun
 	segments     []view.SegmentInfo // of the tail, ascending; counts left out
+	kept         *kept              // runs that are in tables now
 }
 
 // tailRun is one part of the tail.
@@ -38,12 +39,26 @@ type mark struct {
 // flushed leaves memory soon.
 const runBytes = 8 << 20
 
-func (t *tail) reset(flushed uint64) { *t = tail{flushed: flushed, end: flushed} }
+// reset begins anew at flushed: behind a gap, or where all that is known is in
+// tables.
+func (t *tail) reset(flushed uint64) {
+	if flushed == t.end {
+		t.drop(flushed)
+	} else {
+		t.kept.restart(flushed)
+	}
+	*t = tail{flushed: flushed, end: flushed, kept: t.kept}
+}
 
-// drop forgets the runs that are in tables now.
+// drop moves the runs that are in tables now to those that are kept.
 func (t *tail) drop(flushed uint64) {
 	t.flushed = flushed
 	for len(t.runs) > 0 && t.runs[0].end <= flushed {
+		if r := t.runs[0]; r.mem != nil {
+			t.kept.add(r.mem, r.end)
+		} else {
+			t.kept.restart(r.end)
+		}
 		t.runs = t.runs[1:]
 	}
 }
@@ -140,14 +155,19 @@ func (t *tail) view(store *view.Store, m *segment.Manifest) *view.View {
 			v.Segments = append(v.Segments, s)
 		}
 	}
+	var recent []view.Part
 	for _, r := range t.runs {
 		if r.mem != nil {
 			v.Parts = append(v.Parts, view.Part{Mem: r.mem, Lo: max(r.start, t.flushed), Hi: ^uint64(0)})
+			recent = append(recent, view.Part{Mem: r.mem, Lo: r.start, Hi: ^uint64(0)})
 		} else {
 			v.Parts = append(v.Parts, tableParts(r.tables)...)
+			recent = append(recent, tableParts(r.tables)...)
 		}
 		r.count(v.Segments, t.flushed)
 	}
+	t.kept.trim(m.TrimmedBelow)
+	v.Recent = t.kept.recent(recent)
 	return v
 }
 

@@ -13,7 +13,7 @@ import (
 // for the gap had been counted to the table. Found by the simulation, seed
 // 213165.
 func TestTableBeforeAGapLeavesTheTail(t *testing.T) {
-	var tl tail
+	tl := tail{kept: newKept(segment.NewCache(1<<20, 1<<20), 1<<20, &hooks{})}
 	tl.reset(24)
 	tl.tables([]segment.Table{{Segment: 4, Start: 24, End: 56}}, 56)
 	h := wal.ObjectHeader{Log: objstore.ID{1}, At: wal.Position{Epoch: 2, Number: 1}, Nonce: objstore.ID{2}, Start: 56, End: 1 << 20, MinMs: 1, MaxMs: 1}

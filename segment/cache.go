@@ -46,6 +46,9 @@ type Cache struct {
 		next    uint64
 		used    int64
 		pins    int // of all tables
+		lent    int64
+		lentOf  int64  // of it, from the meta budget
+		back    func() // gives the rest back to the data budget
 		stats   CacheStats
 		closed  bool
 	}
@@ -56,6 +59,9 @@ type CacheStats struct {
 	// DataBytes of DataBudget are in use. DataHits and DataMisses count lookups of blocks.
 	DataBytes, DataBudget int64
 	DataHits, DataMisses  int64
+
+	// LentBytes of both budgets are used otherwise.
+	LentBytes int64
 
 	// MetaBytes of MetaBudget are in use, by Tables tables, of which Pinned have a Reader.
 	MetaBytes, MetaBudget int64
@@ -122,6 +128,7 @@ func (c *Cache) Stats() CacheStats {
 	s := c.mu.stats
 	s.DataBytes, s.DataBudget, s.DataHits, s.DataMisses = m.Size, c.blocks.MaxSize(), m.Hits, m.Misses
 	s.MetaBytes, s.MetaBudget, s.Tables = c.mu.used, c.budget, int64(c.mu.lru.Len())
+	s.LentBytes = c.mu.lent
 	for e := c.mu.lru.Front(); e != nil; e = e.Next() {
 		if e.Value.(*openTable).pins > 0 {
 			s.Pinned++
@@ -152,6 +159,27 @@ func (c *Cache) freeLocked() {
 		c.options.CacheOpts.CacheHandle.Close()
 		c.blocks.Unref()
 	}
+}
+
+// Lend takes bytes out of the two budgets, from each in proportion, for one who
+// holds in memory what would else be read through the cache. It replaces what
+// was lent before. What is in the cache makes room at once.
+func (c *Cache) Lend(bytes int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.mu.closed || bytes == c.mu.lent {
+		return
+	}
+	if c.mu.back != nil {
+		c.mu.back()
+		c.mu.back = nil
+	}
+	data := c.blocks.MaxSize()
+	c.mu.lent, c.mu.lentOf = bytes, int64(float64(bytes)*float64(c.budget)/float64(max(data+c.budget, 1)))
+	if n := bytes - c.mu.lentOf; n > 0 {
+		c.mu.back = c.blocks.Reserve(int(n))
+	}
+	c.evictLocked()
 }
 
 // Cached reports whether t would open without a read.
@@ -277,7 +305,7 @@ func (c *Cache) release(o *openTable) {
 // evictLocked drops tables that nobody reads, longest unused first, until the
 // budget is kept.
 func (c *Cache) evictLocked() {
-	for e := c.mu.lru.Back(); e != nil && c.mu.used > c.budget; {
+	for e := c.mu.lru.Back(); e != nil && c.mu.used > c.budget-c.mu.lentOf; {
 		o, prev := e.Value.(*openTable), e.Prev()
 		if o.pins == 0 {
 			c.mu.lru.Remove(e)

@@ -66,8 +66,9 @@ func (b *Keys) write(ctx context.Context, s *site, m Metrics, shared *corpus) er
 		cache := l.db.Metrics().Cache
 		m["rss_at_rest_bytes"] = float64(held)
 		m["rss_before_bytes"] = float64(before)
-		m["cache_at_rest_bytes"] = float64(cache.DataBytes + cache.MetaBytes)
-		m["rest_bytes_per_key"] = float64(held-before-cache.DataBytes-cache.MetaBytes) / float64(b.Keys)
+		cached := cache.DataBytes + cache.MetaBytes + cache.KeptBytes
+		m["cache_at_rest_bytes"] = float64(cached)
+		m["rest_bytes_per_key"] = float64(held-before-cached) / float64(b.Keys)
 		return nil
 	})
 }

@@ -17,6 +17,9 @@
 // beside its other reads ahead, and by [View.Keys], which needs all of them at
 // once and opens them side by side.
 //
+// [Recent] is memtables that stay for a while when they are in tables: a scan
+// that begins at or above it costs nothing, however many tables there are.
+//
 // # Concurrency and lifetime
 //
 // A view never changes and may be used by any number of goroutines; an iterator

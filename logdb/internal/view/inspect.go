@@ -57,14 +57,18 @@ func (v *View) Inspect(ctx context.Context, key []byte, lo, hi uint64) (Inspecti
 		if err != nil {
 			return Inspection{}, err
 		}
-		in.add(t)
+		in.add(t, p.Table.Start >= v.recentFrom())
 	}
 	return in, nil
 }
 
-func (in *Inspection) add(t TableInspection) {
+// add counts a table. A scan does not read one whose entries are in memory, too.
+func (in *Inspection) add(t TableInspection, recent bool) {
 	in.Tables = append(in.Tables, t)
 	in.Records += t.Records
+	if recent {
+		return
+	}
 	if !t.IndexInMemory {
 		in.Requests++
 	}

@@ -36,9 +36,13 @@ func (v *View) Get(ctx context.Context, key []byte, sequence uint64) (Entry, boo
 // listing; only of one that lies across its ends are entries read.
 func (v *View) Count(ctx context.Context, key []byte, lo, hi uint64) (uint64, error) {
 	i, j := v.within(lo, hi)
+	parts := v.Parts[i:j]
+	if lo >= v.recentFrom() {
+		parts = v.Recent.Parts
+	}
 	total := uint64(0)
-	for ; i < j; i++ {
-		n, err := v.countPart(ctx, &v.Parts[i], key, lo, hi)
+	for i := range parts {
+		n, err := v.countPart(ctx, &parts[i], key, lo, hi)
 		if err != nil {
 			return 0, err
 		}
@@ -49,7 +53,10 @@ func (v *View) Count(ctx context.Context, key []byte, lo, hi uint64) (uint64, er
 
 func (v *View) countPart(ctx context.Context, p *Part, key []byte, lo, hi uint64) (uint64, error) {
 	if p.Mem != nil {
-		lo, hi, _ = p.clip(lo, hi)
+		lo, hi, ok := p.clip(lo, hi)
+		if !ok {
+			return 0, nil
+		}
 		l, _ := p.Mem.Listing(key, lo, hi)
 		return l.Records, nil
 	}

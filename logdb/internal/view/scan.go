@@ -28,15 +28,16 @@ type ScanOptions struct {
 
 // Iter is a scan. It belongs to one goroutine and must be closed.
 type Iter struct {
-	ctx  context.Context
-	v    *View
-	key  []byte
-	o    ScanOptions
-	i, j int // parts not yet opened: [i, j)
-	run  run
+	ctx   context.Context
+	v     *View
+	key   []byte
+	o     ScanOptions
+	at    stretch // parts not yet opened
+	later stretch // and those behind them
+	run   run
 
 	ahead  segment.Ahead
-	next   []*upcoming // in the order of the scan, before [i, j)
+	next   []*upcoming // in the order of the scan, before at
 	tables int64       // that the scan has come to
 
 	records, bytes uint64 // returned so far
@@ -55,7 +56,10 @@ func (v *View) Scan(ctx context.Context, key []byte, o ScanOptions) *Iter {
 		it.resume = o.Hi
 	}
 	it.ahead = v.Store.Cache.Ahead(it)
-	it.i, it.j = v.within(o.Lo, o.Hi)
+	it.at, it.later = v.stretches(o.Lo, o.Hi)
+	if o.Reverse {
+		it.at, it.later = it.later, it.at
+	}
 	return it
 }
 
@@ -135,6 +139,7 @@ func (it *Iter) nextRun() bool {
 		it.resume = min(it.o.Lo, it.o.Hi)
 	} else {
 		it.resume = max(it.o.Lo, it.o.Hi)
+		it.v.wanted(it.o.Lo, it.o.Hi)
 	}
 	return false
 }
@@ -142,23 +147,15 @@ func (it *Iter) nextRun() bool {
 // peek returns the next of the parts that were not opened, and skip goes behind
 // it.
 func (it *Iter) peek() *Part {
-	switch {
-	case it.i >= it.j:
-		return nil
-	case it.o.Reverse:
-		return &it.v.Parts[it.j-1]
-	default:
-		return &it.v.Parts[it.i]
+	p := it.at.peek(it.o.Reverse)
+	if p == nil && it.later.parts != nil {
+		it.at, it.later = it.later, stretch{}
+		p = it.at.peek(it.o.Reverse)
 	}
+	return p
 }
 
-func (it *Iter) skip() {
-	if it.o.Reverse {
-		it.j--
-	} else {
-		it.i++
-	}
-}
+func (it *Iter) skip() { it.at.skip(it.o.Reverse) }
 
 func (it *Iter) entryOptions() segment.EntryOptions {
 	return segment.EntryOptions{Hint: it.hint(), Ahead: &it.ahead}

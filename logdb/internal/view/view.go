@@ -45,6 +45,8 @@ type View struct {
 	Parts []Part
 	// Segments ascend.
 	Segments []SegmentInfo
+	// Recent is nil where Parts are all there is.
+	Recent *Recent
 	// TrimmedBelow is exclusive: retention has removed all records below it.
 	TrimmedBelow uint64
 
