@@ -108,7 +108,7 @@ func (s *serving) flags(cmd *cobra.Command) {
 func (s *serving) serverFlags(cmd *cobra.Command, size func(p *int64, name string, value int64, usage string)) {
 	f := cmd.Flags()
 	f.StringVar(&s.tokens, "tokens", "", "`file` of bearer tokens with scopes, read again when it changes; empty: everybody may do everything")
-	f.StringVar(&s.run.TLSCert, "tls-cert", "", "PEM `file` of the certificate; with it only TLS is spoken")
+	f.StringVar(&s.run.TLSCert, "tls-cert", "", "PEM `file` of the certificate, read again when it changes; with it only TLS is spoken")
 	f.StringVar(&s.run.TLSKey, "tls-key", "", "PEM `file` of its key")
 	f.StringVar(&s.run.ClientCA, "tls-client-ca", "", "PEM `file` of authorities, one of which every client's certificate must be of")
 	size(&s.server.BodyLimit, "body-bytes", 32<<20, "largest `size` of a request's body")

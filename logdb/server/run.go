@@ -2,14 +2,11 @@ package server
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"time"
 
 	"golang.org/x/net/netutil"
@@ -18,7 +15,9 @@ import (
 // RunOptions are the limits that a listener has and a handler cannot have. The
 // zero value has the defaults named below, without TLS.
 type RunOptions struct {
-	// TLSCert and TLSKey are PEM files. With them, nothing but TLS is spoken.
+	// TLSCert and TLSKey are PEM files. With them, nothing but TLS is spoken. They
+	// and ClientCA are looked at again, at most every 5 s, while clients connect;
+	// files that do not fit together leave those of before in force, and are logged.
 	TLSCert, TLSKey string
 	// ClientCA is a PEM file of authorities. With it, only clients that show a
 	// certificate of one of them are let in, before any token is looked at.
@@ -105,7 +104,7 @@ func Run(ctx context.Context, l net.Listener, h http.Handler, drain func(), logg
 }
 
 func (o RunOptions) server(h http.Handler, logger *slog.Logger) (*http.Server, error) {
-	config, err := o.tls()
+	config, err := o.tls(logger)
 	if err != nil {
 		return nil, err
 	}
@@ -119,31 +118,4 @@ func (o RunOptions) server(h http.Handler, logger *slog.Logger) (*http.Server, e
 	server.Protocols.SetHTTP2(config != nil)
 	server.Protocols.SetUnencryptedHTTP2(config == nil)
 	return server, nil
-}
-
-// tls is nil where there is none.
-func (o RunOptions) tls() (*tls.Config, error) {
-	if o.TLSCert == "" && o.TLSKey == "" {
-		if o.ClientCA != "" {
-			return nil, errors.New("server: certificates of clients need TLS: a certificate and key are missing")
-		}
-		return nil, nil
-	}
-	certificate, err := tls.LoadX509KeyPair(o.TLSCert, o.TLSKey)
-	if err != nil {
-		return nil, fmt.Errorf("server: TLS: %w", err)
-	}
-	config := &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}
-	if o.ClientCA == "" {
-		return config, nil
-	}
-	pem, err := os.ReadFile(o.ClientCA)
-	if err != nil {
-		return nil, fmt.Errorf("server: TLS: %w", err)
-	}
-	config.ClientCAs, config.ClientAuth = x509.NewCertPool(), tls.RequireAndVerifyClientCert
-	if !config.ClientCAs.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("server: TLS: no certificate in %s", o.ClientCA)
-	}
-	return config, nil
 }

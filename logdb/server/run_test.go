@@ -12,6 +12,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/big"
 	"net"
 	"net/http"
@@ -190,7 +191,7 @@ func TestRunTLS(t *testing.T) {
 
 func TestRunRefusesWhatIsHalfSecure(t *testing.T) {
 	for _, o := range []RunOptions{{ClientCA: "x"}, {TLSCert: "x"}, {TLSKey: "x"}, {TLSCert: "none", TLSKey: "none"}} {
-		if c, err := o.tls(); err == nil {
+		if c, err := o.tls(slog.New(slog.DiscardHandler)); err == nil {
 			t.Errorf("%+v gives %v", o, c)
 		}
 	}
