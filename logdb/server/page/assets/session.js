@@ -23,6 +23,7 @@ export function ask(why, pressed = false) {
   document.getElementById('ask-why').textContent = why;
   document.getElementById('ask-forget').hidden = token() === '';
   field.value = '';
+  dialog.returnValue = '';
   dialog.showModal();
   field.focus();
 }
@@ -30,7 +31,8 @@ export function ask(why, pressed = false) {
 export function setUp() {
   button.hidden = token() === '';
   button.addEventListener('click', () => ask(token() ? 'A token is in use.' : 'This server asks for a bearer token.', true));
-  dialog.addEventListener('cancel', () => { declined = true; });
+  // Escape tells nothing but this, and not even cancel where nobody has typed yet.
+  dialog.addEventListener('close', () => { declined = dialog.returnValue !== 'used'; });
   document.getElementById('ask-cancel').addEventListener('click', () => {
     declined = true;
     dialog.close();
@@ -42,10 +44,9 @@ export function setUp() {
   });
   document.getElementById('ask-form').addEventListener('submit', (event) => {
     event.preventDefault();
-    declined = false;
     sessionStorage.setItem(name, field.value.trim());
     field.value = '';
-    dialog.close();
+    dialog.close('used');
     changed();
   });
 }
