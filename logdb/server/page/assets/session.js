@@ -31,7 +31,7 @@ export function ask(why, pressed = false) {
 export function setUp() {
   button.hidden = token() === '';
   button.addEventListener('click', () => ask(token() ? 'A token is in use.' : 'This server asks for a bearer token.', true));
-  // Escape tells nothing but this, and not even cancel where nobody has typed yet.
+  // However it was closed, by Escape too: only a token that was typed in opens it again.
   dialog.addEventListener('close', () => { declined = dialog.returnValue !== 'used'; });
   document.getElementById('ask-cancel').addEventListener('click', () => {
     declined = true;
