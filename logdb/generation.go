@@ -184,11 +184,11 @@ func (s *state) setManifest(m *segment.Manifest) {
 		if now != nil && now.Version > m.Version {
 			return now, gens
 		}
-		for len(gens) > 0 && gens[0].sealed && closed(gens[0].landed) && gens[0].in(m) {
-			s.mu.kept.keep(gens[0])
-			gens = gens[1:]
+		n := 0
+		for ; n < len(gens) && gens[n].sealed && closed(gens[n].landed) && gens[n].in(m); n++ {
+			s.mu.kept.keep(gens[n])
 		}
-		return m, gens
+		return m, append([]*generation(nil), gens[n:]...) // the old slice would hold their memtables
 	})
 }
 

@@ -69,7 +69,7 @@ func (k *kept) trim(trimmedBelow uint64) {
 		k.bytes -= k.runs[n].mem.Memory()
 	}
 	if n > 0 {
-		k.runs = append(k.runs[:0:0], k.runs[n:]...) // the old slice would keep what has gone
+		k.runs = append([]keptRun(nil), k.runs[n:]...) // the old slice would keep what has gone
 	}
 	k.from = max(k.from, trimmedBelow)
 	k.cache.Lend(k.bytes)

@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
+	"weak"
 
+	"github.com/logdb-go/logdb/logdb/internal/memtable"
 	"github.com/logdb-go/logdb/logdb/internal/view"
 	"github.com/logdb-go/logdb/objstore/objstoretest"
 	"github.com/logdb-go/logdb/segment"
@@ -245,4 +248,36 @@ func TestKeptEndsAtTables(t *testing.T) {
 	flush(30, 20, 1)
 	tl.reset(50) // there is a gap
 	flush(50, 50, 0)
+}
+
+// Memtables that are in tables and that nobody asks for are given back at
+// once, at the writer and at the reader, and not when the next few are full.
+func TestFlushedMemtablesAreGivenBack(t *testing.T) {
+	store := &view.Store{Cache: segment.NewCache(1<<20, 1<<20)}
+	defer store.Cache.Close()
+	s := &state{store: store, publish: func(*view.View) {}}
+	s.mu.kept = newKept(store.Cache, 1<<20, &hooks{})
+	s.setManifest(&segment.Manifest{})
+	tl := tail{kept: newKept(store.Cache, 1<<20, &hooks{}), runs: make([]*tailRun, 0, 8)}
+	var held []weak.Pointer[memtable.Table]
+	for i := range uint64(4) {
+		g := newGeneration(activeSegment{id: 1}, i, i)
+		g.end, g.sealed = i+1, true
+		close(g.landed)
+		s.add(g)
+		r := &tailRun{start: i, end: i + 1, mem: memtable.New(1, 0, i)}
+		tl.runs = append(tl.runs, r)
+		held = append(held, weak.Make(g.mem), weak.Make(r.mem))
+	}
+	s.setManifest(&segment.Manifest{Version: 1, Flushed: 3})
+	tl.drop(3)
+	tl.kept.trim(0)
+	runtime.GC()
+	for i, p := range held {
+		if there, want := p.Value() != nil, i/2 == 3; there != want {
+			t.Errorf("memtable of [%d,%d) is held: %v, want %v", i/2, i/2+1, there, want)
+		}
+	}
+	runtime.KeepAlive(s)
+	runtime.KeepAlive(&tl)
 }

@@ -59,6 +59,7 @@ func (t *tail) drop(flushed uint64) {
 		} else {
 			t.kept.restart(r.end)
 		}
+		t.runs[0] = nil // the slice goes on holding what is before it
 		t.runs = t.runs[1:]
 	}
 }

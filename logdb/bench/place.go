@@ -298,5 +298,9 @@ func poll(ctx context.Context, done func() bool) error {
 	return nil
 }
 
-// settle gives back what is not used, so that what is resident is what is held.
-func settle() { debug.FreeOSMemory() }
+// settle gives back what is not used, so that what is resident is what is held. What lies in pools for who needs it next
+// outlives one collection.
+func settle() {
+	debug.FreeOSMemory()
+	debug.FreeOSMemory()
+}
