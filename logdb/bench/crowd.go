@@ -112,7 +112,7 @@ func (a *audience) poll(ctx context.Context, start time.Time) (Metrics, error) {
 	if a.watch.store == nil { // a target whose requests nobody sees
 		maps.DeleteFunc(m, func(name string, _ float64) bool { return strings.Contains(name, "get") })
 	}
-	a.watch.put(m)
+	a.watch.put(m, a.stats.all)
 	return m, nil
 }
 

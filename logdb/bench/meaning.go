@@ -30,7 +30,7 @@ var meanings = map[string]string{
 	"gets_per_second":                           "all GETs per second, the writer's and those of readers in its process",
 	"request_dollars_per_month":                 "requests of the writer's process, if the window lasted for 30 days; storage is not in it",
 	"data_blocks_per_second":                    "data blocks that the reader did not have in memory",
-	"gets_per_data_block":                       "ranged GETs per such block",
+	"gets_per_data_block":                       "GETs that polls asked for per such block",
 	"reader_rss_peak_bytes":                     "most memory that the reader process had resident",
 	"reader_cpu_cores":                          "processor time of the reader process per second",
 	"reader_gets_per_second":                    "all GETs of the reader process",

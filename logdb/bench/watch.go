@@ -37,14 +37,14 @@ func (w *watch) window(ctx context.Context, from, to time.Time) {
 	}
 }
 
-// put adds what the reader did in the window.
-func (w *watch) put(m Metrics) {
+// put adds what the reader did in the window. Its requests are those of the polls: the log of a writer merges tables
+// meanwhile, and reads them for that.
+func (w *watch) put(m Metrics, polls *pollClass) {
 	if w.metrics == nil || w.cost.seconds == 0 {
 		return
 	}
-	ranged := float64(w.cost.counts.Requests["get_range"])
 	m["data_blocks_per_second"] = float64(w.blocks) / w.cost.seconds
 	if w.blocks > 0 {
-		m["gets_per_data_block"] = ranged / float64(w.blocks)
+		m["gets_per_data_block"] = float64(polls.gets.Load()) / float64(w.blocks)
 	}
 }
