@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"io/fs"
 	"net/http"
@@ -220,5 +221,35 @@ func follows(t *testing.T, port string, end int) {
 		if err != nil {
 			t.Fatalf("the stream ended with %v, without %s: %s", err, want, seen)
 		}
+	}
+}
+
+// The schema of the chart knows the settings that there are, less those that the
+// chart gives itself.
+func TestChartNamesSettings(t *testing.T) {
+	var schema struct {
+		Defs struct {
+			Settings struct {
+				Names struct {
+					Enum []string `json:"enum"`
+				} `json:"propertyNames"`
+			} `json:"settings"`
+		} `json:"$defs"`
+	}
+	data, err := os.ReadFile(filepath.Join("deploy", "helm", "logdb", "values.schema.json"))
+	must(t, err)
+	must(t, json.Unmarshal(data, &schema))
+	own := []string{"bucket", "listen", "admin", "wal", "read-only", "tokens", "tls-cert", "tls-key", "tls-client-ca"}
+	var want []string
+	serveFlags(t).VisitAll(func(f *pflag.Flag) {
+		if !unset[f.Name] && !slices.Contains(own, f.Name) {
+			want = append(want, f.Name)
+		}
+	})
+	got := schema.Defs.Settings.Names.Enum
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("the schema has %v, want %v", got, want)
 	}
 }
