@@ -27,8 +27,13 @@ var killSteps = []string{
 	"stage: written#3", "stage: shown#4",
 }
 
-// killAppends bounds a child's life.
-const killAppends = 600
+// killAppends bounds the life of a child that is killed as it closes, or at
+// random, killLongAppends that of one with another step: on a fast machine what
+// it waits for, such as retention, begins late.
+const (
+	killAppends     = 600
+	killLongAppends = 20 * killAppends
+)
 
 // TestKill kills a process that appends, again and again, on one bucket of
 // files and one WAL directory, and opens what is left: what was acknowledged at
@@ -56,7 +61,7 @@ func killAgain(t *testing.T, url string, named int) {
 		runs = append(runs, "")
 	}
 	for i, step := range runs {
-		after := killAppends + 1 // it kills itself
+		after := killLongAppends + 1 // it kills itself
 		if step == "" {
 			after = rng.IntN(killAppends / 2)
 		}
@@ -81,6 +86,9 @@ type killer struct {
 func (k *killer) child(run int, step string, after int) (killed bool) {
 	k.t.Helper()
 	o := orders{Run: fmt.Sprint(run), Bucket: k.url, Dir: k.dir, Workers: 4, Appends: killAppends, Step: step, Trim: true, Grace: time.Millisecond}
+	if step != "" && !strings.HasPrefix(step, "close: ") {
+		o.Appends = killLongAppends
+	}
 	if strings.HasPrefix(step, "stage: ") {
 		o.Away = 20
 	}

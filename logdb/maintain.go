@@ -32,6 +32,12 @@ func newMaintainer(d *LogDb, u *upkeep, epoch uint64, today time.Time) *maintain
 		merger: newMerger(u, d.collector, epoch, d.yieldToFlush),
 	}
 	t.merger.newest, t.merger.publish, t.merger.keepSealed = d.state.manifest, d.state.setManifest, d.opts.Segments.NoConsolidation
+	// Retention does not wait until everything is merged, and what it takes away
+	// need not be.
+	t.merger.before = func(ctx context.Context) error {
+		_, err := t.expire(ctx)
+		return err
+	}
 	if d.opts.ExternalCompactor {
 		t.displace()
 	}

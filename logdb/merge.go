@@ -35,6 +35,8 @@ type merger struct {
 	// process of a newer one.
 	newest  func() *segment.Manifest
 	publish func(*segment.Manifest)
+	// before is called before each merge.
+	before func(context.Context) error
 
 	epoch      uint64      // compactor epoch, which names the tables
 	table      uint64      // number of the last table in it
@@ -49,7 +51,7 @@ const mergeCache = 16 << 20
 // bytes.
 func newMerger(u *upkeep, c *collector, epoch uint64, pace func(context.Context, int64) error) *merger {
 	return &merger{
-		upkeep: u, collector: c, epoch: epoch,
+		upkeep: u, collector: c, epoch: epoch, before: func(context.Context) error { return nil },
 		store: &view.Store{Log: u.log, Source: pacedReader{patientReader{u.bucket, func() *retry { return u.retry("compact") }}, pace}, Cache: segment.NewCache(mergeCache, mergeCache)},
 	}
 }
@@ -91,9 +93,13 @@ func (t *merger) due() []compact.Job {
 	return compact.Plan(m.Segments, compact.Options{Flushed: m.Flushed, KeepSealed: t.keepSealed})
 }
 
-// all merges what the plan asks for, one merge at a time, oldest first.
+// all merges what the plan asks for, one merge at a time, oldest first. While
+// segments are sealed faster than they are merged it does not return.
 func (t *merger) all(ctx context.Context) error {
 	for {
+		if err := t.before(ctx); err != nil {
+			return err
+		}
 		jobs := t.due()
 		if len(jobs) == 0 {
 			return nil
