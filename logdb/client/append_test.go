@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -231,29 +230,17 @@ func TestErrorsHaveTheNumbersOfTheLog(t *testing.T) {
 	}
 }
 
-// stalled is a bucket that takes no objects while its gate is locked.
-type stalled struct {
-	*objstore.Mem
-	gate sync.RWMutex
-}
-
-func (b *stalled) Put(ctx context.Context, name string, data []byte, c objstore.Condition) (string, error) {
-	b.gate.RLock()
-	defer b.gate.RUnlock()
-	return b.Mem.Put(ctx, name, data, c)
-}
-
 // TestPendingAppendSaysWhereItLies: a level that was not reached in time is not an
 // append that failed, and it is not tried again.
 func TestPendingAppendSaysWhereItLies(t *testing.T) {
-	b := &stalled{Mem: objstore.NewMem()}
+	b := objstoretest.NewFaulty(objstore.NewMem(), objstoretest.Plan{})
 	w := newWorldOn(t, b, logdb.Options{Ack: logdb.Applied}, server.Options{AppendTimeout: 20 * time.Millisecond})
 	w.appended("k", "0")
 	if err := w.db.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	b.gate.Lock()
-	defer b.gate.Unlock()
+	b.Down(true)
+	defer b.Down(false)
 	c := w.client(Options{}, nil)
 	var err error
 	if got := w.requests(func() {

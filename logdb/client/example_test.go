@@ -12,20 +12,30 @@ import (
 	"github.com/logdb-go/logdb/objstore"
 )
 
-// A client does over the network what a LogDb does in its process.
-func Example() {
+// served serves an empty log in memory until it is stopped.
+func served() (address string, stop func()) {
 	db, err := logdb.Open(context.Background(), objstore.NewMem(), logdb.Options{})
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer db.Close()
 	s := server.New(db, server.Options{})
-	defer s.Drain()
 	web := httptest.NewServer(s)
-	defer web.Close()
+	return web.URL, func() {
+		web.Close()
+		s.Drain()
+		if err := db.Close(); err != nil {
+			log.Fatal(err)
+		}
+	}
+}
+
+// A client does over the network what a LogDb does in its process.
+func Example() {
+	address, stop := served()
+	defer stop()
 
 	ctx := context.Background()
-	c, err := client.New(web.URL, client.Options{})
+	c, err := client.New(address, client.Options{})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -50,16 +60,9 @@ func Example() {
 
 // A follower that is started again goes on where the one before it was.
 func ExampleClient_Follow() {
-	db, err := logdb.Open(context.Background(), objstore.NewMem(), logdb.Options{})
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer db.Close()
-	s := server.New(db, server.Options{})
-	defer s.Drain()
-	web := httptest.NewServer(s)
-	defer web.Close()
-	c, err := client.New(web.URL, client.Options{})
+	address, stop := served()
+	defer stop()
+	c, err := client.New(address, client.Options{})
 	if err != nil {
 		log.Fatal(err)
 	}

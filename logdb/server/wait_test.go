@@ -7,13 +7,13 @@ import (
 	"io"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/logdb-go/logdb/logdb"
 	"github.com/logdb-go/logdb/logdb/server/logpb"
 	"github.com/logdb-go/logdb/objstore"
+	"github.com/logdb-go/logdb/objstore/objstoretest"
 )
 
 func TestLongPollReturnsEmptyAtItsTimeout(t *testing.T) {
@@ -200,22 +200,10 @@ func TestKeysByPrefixAndPage(t *testing.T) {
 	}
 }
 
-// stalled is a bucket whose PUTs can be held up.
-type stalled struct {
-	*objstore.Mem
-	gate sync.RWMutex
-}
-
-func (b *stalled) Put(ctx context.Context, name string, data []byte, c objstore.Condition) (string, error) {
-	b.gate.RLock()
-	defer b.gate.RUnlock()
-	return b.Mem.Put(ctx, name, data, c)
-}
-
 // An append that cannot be seen to be durable in time is told as pending, with
 // where it lies; it must not be repeated.
-func TestAPendingAppendSaysWhereItLies(t *testing.T) {
-	b := &stalled{Mem: objstore.NewMem()}
+func TestPendingAppendsGet504(t *testing.T) {
+	b := objstoretest.NewFaulty(objstore.NewMem(), objstoretest.Plan{})
 	db, err := logdb.Open(t.Context(), b, logdb.Options{Ack: logdb.Applied})
 	if err != nil {
 		t.Fatal(err)
@@ -225,8 +213,8 @@ func TestAPendingAppendSaysWhereItLies(t *testing.T) {
 	f.listen(f.s)
 	f.appended("k", "0")
 	f.flushed()
-	b.gate.Lock()
-	defer b.gate.Unlock()
+	b.Down(true)
+	defer b.Down(false)
 	for _, header := range []string{"application/json", "application/protobuf"} {
 		o := f.json(504, "POST", "/api/v1/log/append?ack=remote&timeout_ms=50", jsonBatch(false, "k", "1", "k", "2"), "Accept", header)
 		o.is(t, "code", "pending")

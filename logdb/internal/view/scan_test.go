@@ -57,6 +57,19 @@ func checkResume(t *testing.T, it *Iter, o ScanOptions, got []Entry) {
 	}
 }
 
+// scanned scans to the end, compares what comes with the model, and returns the
+// scan and what it was to return.
+func (f *fixture) scanned(seed uint64, key string, o ScanOptions) (*Iter, []Entry) {
+	f.t.Helper()
+	it := f.view.Scan(ctx, []byte(key), o)
+	got, want := entries(f.t, it), f.expect(key, o)
+	if !reflect.DeepEqual(got, want) {
+		f.t.Fatalf("seed %d: scan %.20q %+v: got %d entries, want %d", seed, key, o, len(got), len(want))
+	}
+	checkResume(f.t, it, o, got)
+	return it, want
+}
+
 func TestScanReturnsWhatTheModelHolds(t *testing.T) {
 	for range 4 {
 		seed := rand.Uint64()
@@ -65,12 +78,7 @@ func TestScanReturnsWhatTheModelHolds(t *testing.T) {
 		f := randomView(t, rng, keys)
 		for range 600 {
 			key, o := keys[rng.IntN(len(keys))], randomScan(rng, f)
-			it := f.view.Scan(ctx, []byte(key), o)
-			got, want := entries(t, it), f.expect(key, o)
-			if !reflect.DeepEqual(got, want) {
-				t.Fatalf("seed %d: scan %.20q %+v: got %d entries, want %d", seed, key, o, len(got), len(want))
-			}
-			checkResume(t, it, o, got)
+			it, want := f.scanned(seed, key, o)
 			unlimited := o
 			unlimited.HasRecords, unlimited.HasBytes = false, false
 			if rest := len(f.expect(key, unlimited)) - len(want); it.Done() && rest > 0 || !it.Done() && !o.HasRecords && !o.HasBytes {
