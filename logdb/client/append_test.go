@@ -234,7 +234,7 @@ func TestErrorsHaveTheNumbersOfTheLog(t *testing.T) {
 // append that failed, and it is not tried again.
 func TestPendingAppendSaysWhereItLies(t *testing.T) {
 	b := objstoretest.NewFaulty(objstore.NewMem(), objstoretest.Plan{})
-	w := newWorldOn(t, b, logdb.Options{Ack: logdb.Applied}, server.Options{AppendTimeout: 20 * time.Millisecond})
+	w := newWorldOn(t, b, logdb.Options{Ack: logdb.Applied}, server.Options{AppendTimeout: time.Second})
 	w.appended("k", "0")
 	if err := w.db.Flush(t.Context()); err != nil {
 		t.Fatal(err)

@@ -216,7 +216,7 @@ func TestPendingAppendsGet504(t *testing.T) {
 	b.Down(true)
 	defer b.Down(false)
 	for _, header := range []string{"application/json", "application/protobuf"} {
-		o := f.json(504, "POST", "/api/v1/log/append?ack=remote&timeout_ms=50", jsonBatch(false, "k", "1", "k", "2"), "Accept", header)
+		o := f.json(504, "POST", "/api/v1/log/append?ack=remote&timeout_ms=500", jsonBatch(false, "k", "1", "k", "2"), "Accept", header)
 		o.is(t, "code", "pending")
 		o.is(t, "level", "remote")
 		first := o["startSequence"].(interface{ String() string }).String()
