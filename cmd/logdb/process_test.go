@@ -14,7 +14,7 @@ import (
 
 // process is this binary, running as the command.
 type process struct {
-	t      *testing.T
+	t      testing.TB
 	cmd    *exec.Cmd
 	stdin  io.WriteCloser
 	stdout *bufio.Reader

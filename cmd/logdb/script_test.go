@@ -21,6 +21,13 @@ func TestMain(m *testing.M) {
 	if os.Getenv("LOGDB_TEST_AS_COMMAND") != "" {
 		main()
 	}
+	if n := os.Getenv("LOGDB_TEST_APPENDS"); n != "" {
+		if err := appendAsChild(os.Getenv("LOGDB_BUCKET"), n); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	os.Exit(m.Run())
 }
 
@@ -82,7 +89,7 @@ func memName(t *testing.T) string {
 	return strings.ReplaceAll(dir, string(filepath.Separator), "-")
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

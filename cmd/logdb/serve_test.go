@@ -27,7 +27,7 @@ type served struct {
 var servingLine = regexp.MustCompile(`msg=serving address=(\S+) admin=(\S*)`)
 
 // startServer waits until the process says where it listens.
-func startServer(t *testing.T, env []string, args ...string) *served {
+func startServer(t testing.TB, env []string, args ...string) *served {
 	t.Helper()
 	p := &process{t: t, cmd: exec.Command(os.Args[0], append([]string{"serve"}, args...)...)}
 	p.cmd.Env = append(append(os.Environ(), "LOGDB_TEST_AS_COMMAND=1", "LOGDB_ADMIN=127.0.0.1:0"), env...)
