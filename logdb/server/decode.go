@@ -178,6 +178,14 @@ type appendJSONBody struct {
 }
 
 func (b *body) decodeJSON() error {
+	if plain, err := b.decodePlain(); plain || err != nil {
+		return err
+	}
+	return b.decodeAnyJSON()
+}
+
+// decodeAnyJSON takes what encoding/json takes.
+func (b *body) decodeAnyJSON() error {
 	var m appendJSONBody
 	if err := b.hold(2 * int64(len(b.bytes))); err != nil { // the decoded values, and the records
 		return err
@@ -201,14 +209,16 @@ func (b *body) decodeJSON() error {
 		}
 		_ = b.batch.set(17, uint64(ms))
 	}
-	if m.Ack == "" {
+	return b.batch.setAck(m.Ack)
+}
+
+// setAck sets the level that JSON names.
+func (b *batch) setAck(name string) (err error) {
+	if name == "" {
 		return nil
 	}
-	name := strings.ToLower(strings.TrimPrefix(m.Ack, "DURABILITY_"))
-	level, err := logdb.ParseDurability(name)
-	if err != nil {
+	if b.ack, err = logdb.ParseDurability(strings.ToLower(strings.TrimPrefix(name, "DURABILITY_"))); err != nil {
 		return invalid("Invalid JSON: ack: want applied, local or remote")
 	}
-	b.batch.ack = level
 	return nil
 }

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -59,6 +61,46 @@ func FuzzDecodeAppend(f *testing.F) {
 			if !bytes.Equal(r.Key, want.Records[i].Key) || !bytes.Equal(r.Value, want.Records[i].Value) || want.Records[i].Key == nil || want.Records[i].Value == nil {
 				t.Fatalf("record %d: %q, want %v", i, r, want.Records[i])
 			}
+		}
+	})
+}
+
+// JSON that is read by hand is what encoding/json makes of it, and what is
+// refused by hand is refused by it, too.
+func FuzzDecodeAppendJSON(f *testing.F) {
+	for _, text := range []string{
+		`{"records":[{"key":"aw==","value":"dg=="},{"value":"","key":""}],"awaitDurable":true}`,
+		" {\n\"ack\" : \"remote\" ,\"awaitDurable\":false,\t\"records\" : [ ] } \r\n", `{"records":[{"key":"a2s","value":"dg=="}]}`,
+		`{"records":[{"key":"aw==","value":"dg==","key":"bA=="}]}`, `{"Records":[{"KEY":"aw==","value":"dg=="}]}`,
+		`{"records":[{"key":"aw\u003d=","value":"dg\/\n=="}],"timeoutMs":7}`, `{"records":[{"key":null,"value":"dg=="}]}`,
+		`{"records":[{"key":"aw==","value":"dg=="}]}{}`, `{"records":[{"key":"aw==","value":"dg=="},]}`, `{"records":[],"records":[{"key":"","value":""}]}`,
+		`{"records":null}`, `{"awaitDurable":true}`, `{"records":[{"key":"aw==","value":"dg=="}],"ack":"all"}`, "{\"records\":[{\"key\":\"a\nw==\",\"value\":\"dg==\"}]}",
+		`{"records":[{"key":"YWJjZGVmZ2hpamtsbW5vcA==","value":"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="}]}`, `{"records":[{"key":"YWJjZGVmZ2hpamtsbW5vcA==","value":"AAECAwQFBgcICQoLDA0OD!AREhMU"}]}`,
+		`{"records":[{"key":"aw==","value":"dg=="}],"awaitDurable":truefalse}`, `{,}`, `{"records":[{}]}`, `{"records":[{"key":"aw==","value":"dg==","more":1}],"ack":""}`,
+	} {
+		f.Add([]byte(text))
+	}
+	s := &Server{bodies: semaphore.NewWeighted(1 << 40)}
+	f.Fuzz(func(t *testing.T, in []byte) {
+		got, want := newBody(s, bytes.Clone(in)), newBody(s, bytes.Clone(in))
+		err, theirs := got.decode(false), want.decodeAnyJSON()
+		if (err == nil) != (theirs == nil) {
+			t.Fatalf("%v, but encoding/json says %v", err, theirs)
+		}
+		if err != nil {
+			if e := (*apiError)(nil); !errors.As(err, &e) || e.status != http.StatusBadRequest {
+				t.Fatalf("%v is not the client's mistake", err)
+			}
+			return
+		}
+		if !slices.EqualFunc(got.batch.records, want.batch.records, func(a, b logdb.Record) bool {
+			return bytes.Equal(a.Key, b.Key) && bytes.Equal(a.Value, b.Value) && (a.Key == nil) == (b.Key == nil) && (a.Value == nil) == (b.Value == nil)
+		}) {
+			t.Fatalf("got %q, want %q", got.batch.records, want.batch.records)
+		}
+		got.batch.records, want.batch.records = nil, nil
+		if !reflect.DeepEqual(got.batch, want.batch) {
+			t.Fatalf("got %+v, want %+v", got.batch, want.batch)
 		}
 	})
 }
