@@ -82,7 +82,7 @@ type crowd struct {
 	begun  time.Time
 	next   atomic.Int64  // of fates
 	dials  chan struct{} // not all at once: a listener's queue is short
-	ready  sync.WaitGroup
+	ready  atomic.Int64  // followers that have had a heartbeat
 	all    sync.WaitGroup
 }
 
@@ -110,12 +110,11 @@ func (c *crowd) at(i int) int { return i % c.keys % 2 }
 
 // come starts every follower and returns once each has had a heartbeat.
 func (c *crowd) come() {
-	c.ready.Add(c.keys)
 	for k := range c.keys {
 		f := &follower{c: c, k: k, waiting: true}
 		c.all.Go(f.run)
 	}
-	c.ready.Wait()
+	until(c.t, "every follower has had a heartbeat", func() bool { return int(c.ready.Load()) == c.keys })
 }
 
 // produce appends what there are fates for, at a rate in records a second, each in
@@ -168,8 +167,9 @@ func (c *crowd) settle() {
 }
 
 // check holds every append against what its producer was told, and against the log
-// where it was told nothing. It returns how many those were.
-func (c *crowd) check(truth func(key string) map[int]uint64) (lost int) {
+// where it was told nothing. It returns how many those were, and how many of them are
+// in the log.
+func (c *crowd) check(truth func(key string) map[int]uint64) (lost, kept int) {
 	for i := range c.fates {
 		f := &c.fates[i]
 		told, seen := f.told.Load(), f.seen.Load()
@@ -182,6 +182,7 @@ func (c *crowd) check(truth func(key string) map[int]uint64) (lost int) {
 		lost++
 		in := truth(c.key(i))[i]
 		if in > 0 {
+			kept++
 			until(c.t, fmt.Sprintf("append %d, which is in the log at %d", i, in-1), func() bool { return f.seen.Load() != 0 })
 		}
 		// At applied, the writer shows what the kill of it may then take away.
@@ -189,7 +190,7 @@ func (c *crowd) check(truth func(key string) map[int]uint64) (lost int) {
 			c.t.Errorf("append %d had no answer, is in the log at %d and was seen at %d", i, int64(in)-1, int64(seen)-1)
 		}
 	}
-	return lost
+	return lost, kept
 }
 
 // until polls. What has failed already ends the test.

@@ -128,12 +128,16 @@ func TestFollowersOfProcesses(t *testing.T) {
 	l.produce(*loadRate)
 	l.settle()
 	took := time.Since(begun)
-	if lost := l.check(l.truth); lost > 0 {
+	if lost, _ := l.check(l.truth); lost > 0 {
 		t.Errorf("%d appends had no answer", lost)
 	}
 	t.Logf("%d appends, %.0f/s, on %d CPUs; CPU seconds: writer %.2f, gateway %.2f, this process %.2f", len(l.fates), float64(len(l.fates))/took.Seconds(),
 		runtime.NumCPU(), l.servers[0].usage().seconds-idle[0].seconds, l.servers[1].usage().seconds-idle[1].seconds, ownSeconds()-own)
 	l.judge()
+	_, metrics := l.servers[0].ask("GET", l.servers[0].admin+"/metrics", "")
+	count, slow := metric(metrics, `_count{work="shipment"}`), metric(metrics, `_count{work="shipment"}`)-metric(metrics, `_bucket{work="shipment",le="0.05"}`)
+	t.Logf("%.0f shipments to the bucket, %.1f ms on average, %.0f of them over 50 ms: they are part of what the gateway is late",
+		count, 1000*metric(metrics, `_sum{work="shipment"}`)/count, slow)
 	profiled()
 	l.leave()
 	for _, s := range l.servers {
@@ -160,6 +164,14 @@ func (l *land) judge() {
 			l.t.Errorf("%s: p99 %v, want at most %v", p.name, p99, bounds[i])
 		}
 	}
+}
+
+// metric is one of the seconds of work in the background.
+func metric(page, name string) float64 {
+	_, rest, _ := strings.Cut(page, "\nlogdb_background_seconds"+name+" ")
+	line, _, _ := strings.Cut(rest, "\n")
+	v, _ := strconv.ParseFloat(line, 64)
+	return v
 }
 
 func percentile(list []int64, p float64) time.Duration {
@@ -191,8 +203,8 @@ func TestFollowersSeeRestarts(t *testing.T) {
 				l.end(i, c.how)
 			}
 			l.settle()
-			lost := l.check(l.truth)
-			t.Logf("%d followers, %d appends, %d of which had no answer", l.keys, len(l.fates), lost)
+			lost, kept := l.check(l.truth)
+			t.Logf("%d followers, %d appends, %d of which had no answer; %d of these are in the log", l.keys, len(l.fates), lost, kept)
 			l.leave()
 			for _, s := range l.servers {
 				s.stop()

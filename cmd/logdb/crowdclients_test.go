@@ -43,9 +43,6 @@ func (f *follower) run() {
 		}
 		if err != nil {
 			f.c.t.Errorf("the follower of %s: %v", f.c.key(f.k), err)
-			if f.waiting {
-				f.c.ready.Done()
-			}
 			return
 		}
 	}
@@ -148,7 +145,7 @@ func (f *follower) dispatch() error {
 	}
 	if e.beat && f.waiting {
 		f.waiting = false
-		f.c.ready.Done()
+		f.c.ready.Add(1)
 	}
 	return nil
 }
