@@ -67,7 +67,7 @@
 // next move; those of Get are the caller's. Iterators must be closed. Close of
 // a LogDb waits for its goroutines, of which there are, owned by the struct of
 // the same name: committer (order, sequences, segments), shipper (WAL objects;
-// one more per PUT under way), flusher (tables), stager (tables on the local
+// one more per PUT under way), flusher (tables; one more per upload), stager (tables on the local
 // disk while the bucket is away), install (manifest), limiter (sequence limits),
 // maintainer (retention and merges), collector (deletes). A LogDbReader has one,
 // refresher.

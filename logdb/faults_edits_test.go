@@ -128,12 +128,12 @@ var sourceEdits = []sourceEdit{
 		run: []string{"TestBacklogDrains"},
 	},
 	{
-		name: "recovery begins where it always did", file: "logdb/flush.go",
+		name: "recovery begins where it always did", file: "logdb/install.go",
 		old: "\tm.ReplayEpoch, m.ReplayNumber = g.after.Epoch, g.after.Number\n", new: "",
 		run: []string{"TestOpenReadsTheTailOnly"},
 	},
 	{
-		name: "the local WAL is not trimmed", file: "logdb/flush.go",
+		name: "the local WAL is not trimmed", file: "logdb/install.go",
 		old: "\treturn d.trim(m.Flushed, ", new: "\tif true {\n\t\treturn nil\n\t}\n\treturn d.trim(m.Flushed, ",
 		run: []string{"TestOpenReadsTheTailOnly"},
 	},

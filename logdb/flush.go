@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
-	"time"
 
 	"github.com/logdb-go/logdb/listing"
 	"github.com/logdb-go/logdb/logdb/internal/memtable"
@@ -13,15 +13,29 @@ import (
 	"github.com/logdb-go/logdb/segment"
 )
 
-// flusher is the goroutine that turns sealed memtables into tables in the
-// bucket, oldest first. It may run ahead of the log: what it puts is named by
-// nothing until the shipper or the installer names it.
+// flusher turns sealed memtables into tables in the bucket. One goroutine
+// builds them, oldest first; each generation's tables are then put by a
+// goroutine of their own, while the next ones are built: one connection carries
+// less than a bucket does. What is put is named by nothing until the shipper or
+// the installer names it, so it may run ahead of the log and land in any order.
 type flusher struct {
 	db    *LogDb
 	kick  chan struct{}
 	built chan *generation // to the installer, in order
 	table atomic.Uint64    // number of the last table of this epoch
-	body  []byte           // for the next table, while there is work
+	turns chan struct{}    // one for each generation that is built or put
+	spare chan []byte      // buffers for tables, while there is work
+}
+
+// flushWindow is how many generations are built or put at one time: as many as
+// there are sealed memtables.
+const flushWindow = keptMemtables - 1
+
+func newFlusher(d *LogDb) *flusher {
+	return &flusher{
+		db: d, kick: make(chan struct{}, 1), built: make(chan *generation, flushWindow),
+		turns: make(chan struct{}, flushWindow), spare: make(chan []byte, flushWindow),
+	}
 }
 
 func (f *flusher) run() {
@@ -29,7 +43,8 @@ func (f *flusher) run() {
 	for {
 		g := f.nextAfter(last)
 		if g == nil {
-			f.body = nil
+			for len(f.turns) == 0 && f.take() != nil {
+			}
 			select {
 			case <-f.db.stop.Done():
 				return
@@ -37,13 +52,8 @@ func (f *flusher) run() {
 			}
 			continue
 		}
-		if !closed(g.uploaded) {
-			if err := f.build(g); err != nil {
-				f.db.fail(err)
-				return
-			}
-			f.db.opts.hooks.at("flush: uploaded")
-			close(g.uploaded)
+		if !closed(g.uploaded) && !f.begin(g) {
+			return
 		}
 		select {
 		case f.built <- g:
@@ -51,6 +61,42 @@ func (f *flusher) run() {
 			return
 		}
 		last = g
+	}
+}
+
+// begin builds a generation's tables and starts their upload. False if the log
+// ended.
+func (f *flusher) begin(g *generation) bool {
+	select {
+	case f.turns <- struct{}{}:
+	case <-f.db.stop.Done():
+		return false
+	}
+	send, err := f.build(g)
+	if err != nil {
+		f.db.fail(err)
+		return false
+	}
+	f.db.spawn(func() {
+		if err := send(); err != nil {
+			f.db.fail(err)
+			return
+		}
+		f.db.opts.hooks.at("flush: uploaded")
+		close(g.uploaded)
+		<-f.turns
+		wake(f.kick)
+	})
+	return true
+}
+
+// take returns a buffer that an upload gave back, or none.
+func (f *flusher) take() []byte {
+	select {
+	case b := <-f.spare:
+		return b
+	default:
+		return nil
 	}
 }
 
@@ -71,38 +117,46 @@ func (f *flusher) nextAfter(last *generation) *generation {
 	return gens[0]
 }
 
-// build puts the tables of both parts of a generation: what lies in data
-// objects, and what a tables object will name.
-func (f *flusher) build(g *generation) (err error) {
+// build makes the tables of both parts of a generation: what lies in data
+// objects, and what a tables object will name. It returns what puts them.
+func (f *flusher) build(g *generation) (send func() error, err error) {
 	mem, staged := f.db.state.source(g)
 	if staged != nil {
-		return f.putStaged(g, staged)
+		return func() error { return f.putStaged(g, staged) }, nil
 	}
 	if mem == nil {
-		return nil
+		return func() error { return nil }, nil
 	}
-	if g.tables, err = f.put(g, mem, g.start, g.cut); err != nil {
-		return err
+	var bodies [][]byte
+	part := func(lo, hi uint64) []segment.Table {
+		if err != nil {
+			return nil
+		}
+		body, tables, failed := f.make(g, mem, lo, hi, f.take())
+		if err = failed; err == nil && len(tables) > 0 {
+			bodies = append(bodies, body)
+		}
+		return tables
 	}
-	g.late, err = f.put(g, mem, g.cut, g.end)
-	return err
+	g.tables, g.late = part(g.start, g.cut), part(g.cut, g.end)
+	f.db.opts.hooks.at("flush: built")
+	return func() error { return f.putAll(bodies, slices.Concat(g.tables, g.late)) }, err
 }
 
-// put writes the records in [lo, hi) as one table, and puts it.
-func (f *flusher) put(g *generation, mem *memtable.Table, lo, hi uint64) ([]segment.Table, error) {
-	body, tables, err := f.make(g, mem, lo, hi, f.body)
-	if err != nil || len(tables) == 0 {
-		return nil, err
+// putAll puts tables, one after the other.
+func (f *flusher) putAll(bodies [][]byte, tables []segment.Table) error {
+	for i, t := range tables {
+		if f.db.opts.hooks.without(tablesFirst) {
+			f.db.spawn(func() {
+				_ = putTable(f.db.stop, f.db.bucket, f.db.store.Cache, f.db.logID, bodies[i], t, f.db.retry("flush"))
+			})
+			continue
+		}
+		if err := f.upload(bodies[i], t); err != nil {
+			return err
+		}
 	}
-	f.db.opts.hooks.at("flush: built")
-	if f.db.opts.hooks.without(tablesFirst) {
-		f.body = nil // this upload keeps it
-		f.db.spawn(func() {
-			_ = putTable(f.db.stop, f.db.bucket, f.db.store.Cache, f.db.logID, body, tables[0], f.db.retry("flush"))
-		})
-		return tables, nil
-	}
-	return tables, f.upload(body, tables[0])
+	return nil
 }
 
 // make builds one table of the records in [lo, hi), or none if there are none:
@@ -157,15 +211,17 @@ func (f *flusher) name(g *generation) segment.WriterOptions {
 	return segment.WriterOptions{Log: f.db.logID, ID: id, Nonce: objstore.NewID(), Segment: g.segment}
 }
 
-// upload puts a table. Its bytes may be overwritten by the next one if the
+// upload puts a table. Its bytes may be overwritten by another one if the
 // first attempt went well: after one that was given up, a client may still be
 // sending them.
 func (f *flusher) upload(body []byte, t segment.Table) error {
 	retry := f.db.retry("flush")
 	err := putTable(f.db.stop, f.db.bucket, f.db.store.Cache, f.db.logID, body, t, retry)
-	f.body = nil
-	if retry.pauses == 0 {
-		f.body = body[:0]
+	if err == nil && retry.pauses == 0 {
+		select {
+		case f.spare <- body[:0]:
+		default:
+		}
 	}
 	return err
 }
@@ -194,123 +250,4 @@ func putTable(ctx context.Context, b objstore.Bucket, cache *segment.Cache, log 
 			return err
 		}
 	}
-}
-
-// install is the goroutine that moves generations into the manifest: in
-// sequence order, one at a time, and only when every object of them landed.
-func (d *LogDb) install() {
-	for {
-		var g *generation
-		select {
-		case <-d.stop.Done():
-			return
-		case g = <-d.flusher.built:
-		}
-		select {
-		case <-d.stop.Done():
-			return
-		case <-g.landed:
-		case <-d.opts.hooks.open(landedFirst):
-		}
-		if err := d.installGeneration(g); err != nil {
-			d.fail(err)
-			return
-		}
-	}
-}
-
-func (d *LogDb) installGeneration(g *generation) error {
-	begun := time.Now()
-	m, err := d.keeper.edit(d.stop, func(m *segment.Manifest) error { return flushEdit(m, g, &d.opts.hooks) })
-	if err != nil {
-		return err
-	}
-	d.opts.hooks.at("flush: named")
-	if d.opts.hooks.without(viewAtOnce) {
-		d.view.Store(buildView(d.store, m, d.state.generations()))
-		d.opts.hooks.at("flush: half in the view")
-	}
-	d.state.setManifest(m)
-	d.shipper.unflushed.Add(-int64(g.objects))
-	d.flushed.advance(g.end)
-	d.installed.advance(d.installed.get() + 1)
-	d.collector.removedWAL(m, d.epoch)
-	wake(d.freed)
-	wake(d.maintainer.kick)
-	if err := d.trimTo(m); err != nil {
-		return err
-	}
-	d.opts.hooks.at("flush: trimmed")
-	if err := d.stager.installed(g); err != nil {
-		return err
-	}
-	d.opts.Events.emit(d.opts.Events.Flushed, Event{
-		Name: "tables", Segment: g.segment, Range: Between(g.start, g.end), Bytes: tableBytes(g.tables) + tableBytes(g.late),
-		Duration: time.Since(begun),
-	})
-	return nil
-}
-
-// trimTo gives back the local WAL below what the manifest holds. While its last
-// segment is open, a seal at flushed itself may be nowhere but here: it is no
-// record, and flushed does not tell.
-func (d *LogDb) trimTo(m *segment.Manifest) error {
-	n := len(m.Segments)
-	return d.trim(m.Flushed, n == 0 || m.Segments[n-1].Sealed)
-}
-
-func tableBytes(tables []segment.Table) (n int64) {
-	for _, t := range tables {
-		n += t.Size
-	}
-	return n
-}
-
-// flushEdit moves the manifest's flushed over one generation. Tables, flushed,
-// the seal and where recovery starts move together.
-func flushEdit(m *segment.Manifest, g *generation, h *hooks) error {
-	if g.in(m) && !h.without(editOnce) {
-		return errDone
-	}
-	if m.Flushed != g.start && !h.without(flushInOrder) {
-		return fmt.Errorf("logdb: flush of [%d,%d) onto a manifest flushed to %d", g.start, g.end, m.Flushed)
-	}
-	s := segmentOf(m, g)
-	for _, t := range append(append([]segment.Table(nil), g.tables...), g.late...) {
-		s.Tables = append(s.Tables, t)
-		s.Records += t.Records
-		s.Bytes += t.KeyBytes + t.ValueBytes
-		s.LastMs = max(s.LastMs, t.LastMs)
-		m.LastMs = max(m.LastMs, t.LastMs)
-	}
-	m.Flushed = g.end
-	if g.seal != nil {
-		h := g.seal.Header()
-		s.Sealed, s.End, s.SealedMs, s.Metadata = true, g.end, h.TimeMs, g.seal.Metadata()
-		m.LastMs = max(m.LastMs, h.TimeMs)
-	}
-	m.ReplayEpoch, m.ReplayNumber = g.after.Epoch, g.after.Number
-	m.OldestEpoch, m.OldestNumber = m.ReplayEpoch, m.ReplayNumber
-	return nil
-}
-
-// segmentOf returns the manifest's entry for the generation's segment, which
-// is its last, or a new one.
-func segmentOf(m *segment.Manifest, g *generation) *segment.Segment {
-	if n := len(m.Segments); n == 0 || m.Segments[n-1].ID < g.segment {
-		m.Segments = append(m.Segments, segment.Segment{
-			ID: g.segment, Start: g.segmentStart, OpenedMs: g.segmentOpenedMs, LastMs: g.segmentOpenedMs,
-		})
-		m.NextSegment = max(m.NextSegment, g.segment+1)
-	}
-	return &m.Segments[len(m.Segments)-1]
-}
-
-func sealedOrGone(m *segment.Manifest, id uint64) bool {
-	for i := range m.Segments {
-		if m.Segments[i].ID == id {
-			return m.Segments[i].Sealed
-		}
-	}
-	return id < m.NextSegment
 }

@@ -231,7 +231,7 @@ func (d *LogDb) start(ctx context.Context, op *opening) error {
 		d.arrears.applied(op.rec.end, op.rec.localRecords, op.rec.localBytes)
 	}
 	d.shipper = &shipper{db: d, kick: make(chan struct{}, 1), done: make(chan *shipment), end: op.end}
-	d.flusher = &flusher{db: d, kick: make(chan struct{}, 1), built: make(chan *generation)}
+	d.flusher = newFlusher(d)
 	d.limits = &limiter{db: d, kick: make(chan struct{}, 1), raised: make(chan struct{}, 1), manifest: op.current.Limit}
 	u := d.upkeep()
 	d.collector = newCollector(u)

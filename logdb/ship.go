@@ -53,8 +53,11 @@ type shipment struct {
 }
 
 const (
-	maxDataObject  = 32 << 20 // frame bytes in one WAL object; one larger batch still goes alone
-	parallelObject = 4 << 20  // frame bytes that start a PUT although another is under way
+	maxDataObject = 32 << 20 // frame bytes in one WAL object; one larger batch still goes alone
+	// parallelObject is how many frame bytes start a PUT although another is
+	// under way. Below it somebody who waits for Remote would gain little and
+	// the bill would grow; above it the bytes take as long as the request.
+	parallelObject = 256 << 10
 )
 
 // want says that somebody waits for the frames below ordinal to be remote.
