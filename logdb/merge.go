@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/logdb-go/logdb/logdb/internal/compact"
 	"github.com/logdb-go/logdb/logdb/internal/view"
 	"github.com/logdb-go/logdb/objstore"
@@ -192,15 +194,27 @@ func (t *merger) rewrite(ctx context.Context, job compact.Job) (out []segment.Ta
 			Segment: job.Segment, BaseMs: base, Compression: segment.Zstd,
 		}
 	}
+	puts, ctx := errgroup.WithContext(ctx)
+	puts.SetLimit(mergePuts)
 	err = compact.Merge(ctx, t.store, job.Tables, options, compact.DefaultTableBytes, func(body []byte, table segment.Table) error {
 		out = append(out, table)
 		t.hooks.at("compact: merged")
-		err := putTable(ctx, t.bucket, t.store.Cache, t.log, body, table, t.retry("compact"))
-		t.hooks.at("compact: put")
-		return err
+		puts.Go(func() error {
+			err := putTable(ctx, t.bucket, t.store.Cache, t.log, body, table, t.retry("compact"))
+			t.hooks.at("compact: put")
+			return err
+		})
+		return nil
 	})
+	if failed := puts.Wait(); failed != nil { // then Merge only says that it was cancelled
+		err = failed
+	}
 	return out, err
 }
+
+// mergePuts is how many outputs of a merge are on their way while the next one
+// is written.
+const mergePuts = 2
 
 // errGone says that an edit's inputs are no longer in the manifest.
 var errGone = errors.New("inputs are gone from the manifest")

@@ -117,6 +117,9 @@ func (c Compression) profile() *sstable.CompressionProfile {
 		p.Name = "zstd1"
 		p.DataBlocks.Level = 1
 		p.OtherBlocks = sstable.MinLZCompression.OtherBlocks
+		// What is random, or compressed already, would take most of a merge's
+		// CPU to find out block by block: samples tell.
+		p.AdaptiveReductionCutoffPercent = 5
 		return &p
 	case None:
 		return sstable.NoCompression
