@@ -107,6 +107,19 @@ type Memory struct {
 	Transfers *objstore.Budget
 }
 
+// Budget is what these add up to, in bytes, with the defaults where a field is
+// zero: four memtables, the queue, both caches and the transfers. Go's collector
+// does not know of it and lets garbage grow beyond: a program that holds little
+// else gives it to debug.SetMemoryLimit, or GOMEMLIMIT.
+func (m Memory) Budget() int64 {
+	o := Options{Memory: m}.withDefaults()
+	transfers := int64(transferBytes)
+	if m.Transfers != nil {
+		transfers = m.Transfers.Size()
+	}
+	return keptMemtables*o.Memory.Memtable + o.Memory.Queue + o.Memory.Cache + o.Memory.Cache/4 + transfers
+}
+
 // DiskCache is a local directory with copies of what reads want again, below
 // the block cache in memory: a process that starts anew, or reads more than its
 // memory holds, asks the bucket for less. It may be deleted at any time. The zero

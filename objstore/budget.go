@@ -24,6 +24,9 @@ func NewBudget(bytes int64) *Budget {
 	return &Budget{size: bytes, sem: semaphore.NewWeighted(bytes)}
 }
 
+// Size is what NewBudget was given, in bytes.
+func (b *Budget) Size() int64 { return b.size }
+
 // Acquire waits until n bytes may be on their way, or until ctx ends, and then fails with its error. Release gives them
 // back and is called once. A body that is larger than the budget takes all of it. A nil Budget has no bound.
 func (b *Budget) Acquire(ctx context.Context, n int64) (release func(), err error) {

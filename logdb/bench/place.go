@@ -89,17 +89,8 @@ func (o LogOptions) writer(walDir string) logdb.Options {
 	return w
 }
 
-// budget is what a writer with these options may hold: four memtables, the queue, and both caches.
-func (o LogOptions) budget() int64 {
-	memtable, cache := o.MemtableBytes, o.CacheBytes
-	if memtable == 0 {
-		memtable = 64 << 20
-	}
-	if cache == 0 {
-		cache = 256 << 20
-	}
-	return 4*memtable + 64<<20 + cache + cache/4
-}
+// budget is what a writer with these options may hold.
+func (o LogOptions) budget() int64 { return o.writer("").Memory.Budget() }
 
 func (o LogOptions) reader() logdb.ReaderOptions {
 	return logdb.ReaderOptions{RefreshInterval: time.Duration(o.RefreshInterval), Cache: o.CacheBytes}
@@ -206,6 +197,7 @@ func (p *Place) run(ctx context.Context, name string, parameters any, f func(*si
 	}
 	r, err := s.result(name, parameters)
 	if err == nil {
+		defer s.limit()()
 		err = f(s, r)
 	}
 	if cleaned := s.close(); err == nil {
@@ -218,6 +210,19 @@ func (p *Place) run(ctx context.Context, name string, parameters any, f func(*si
 		r.Metrics["memory_budget_bytes"] = float64(p.Log.budget())
 	}
 	return r.end(), nil
+}
+
+// unseen is what a process has resident beside what Go's collector knows of: its code, above all.
+const unseen = 40 << 20
+
+// limit makes Go's collector keep to the log's budget until it is undone, as a program does that holds little else. What
+// the environment says comes first.
+func (p *Place) limit() (undo func()) {
+	if p.target() != "library" || os.Getenv("GOMEMLIMIT") != "" {
+		return func() {}
+	}
+	was := debug.SetMemoryLimit(p.Log.budget() - unseen)
+	return func() { debug.SetMemoryLimit(was) }
 }
 
 // empty deletes what a run wrote into a bucket that others use.
