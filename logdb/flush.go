@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync/atomic"
 
 	"github.com/logdb-go/logdb/listing"
@@ -13,11 +12,11 @@ import (
 	"github.com/logdb-go/logdb/segment"
 )
 
-// flusher turns sealed memtables into tables in the bucket. One goroutine
-// builds them, oldest first; each generation's tables are then put by a
-// goroutine of their own, while the next ones are built: one connection carries
-// less than a bucket does. What is put is named by nothing until the shipper or
-// the installer names it, so it may run ahead of the log and land in any order.
+// flusher turns sealed memtables into tables in the bucket. One goroutine takes
+// them, oldest first; each is built and put by a goroutine of its own: one core
+// builds less than comes in, and one connection carries less than a bucket
+// takes. What is put is named by nothing until the shipper or the installer
+// names it, so it may run ahead of the log and land in any order.
 type flusher struct {
 	db    *LogDb
 	kick  chan struct{}
@@ -64,21 +63,21 @@ func (f *flusher) run() {
 	}
 }
 
-// begin builds a generation's tables and starts their upload. False if the log
-// ended.
+// begin starts to build and put a generation's tables. False if the log ended.
 func (f *flusher) begin(g *generation) bool {
 	select {
 	case f.turns <- struct{}{}:
 	case <-f.db.stop.Done():
 		return false
 	}
-	send, err := f.build(g)
-	if err != nil {
-		f.db.fail(err)
-		return false
+	mem, staged := f.db.state.source(g)
+	put := func() error { return f.putStaged(g, staged) }
+	if staged == nil {
+		parts := f.parts(g, mem) // here: names go up with the sequences
+		put = func() error { return f.put(g, parts) }
 	}
 	f.db.spawn(func() {
-		if err := send(); err != nil {
+		if err := put(); err != nil {
 			f.db.fail(err)
 			return
 		}
@@ -117,58 +116,68 @@ func (f *flusher) nextAfter(last *generation) *generation {
 	return gens[0]
 }
 
-// build makes the tables of both parts of a generation: what lies in data
-// objects, and what a tables object will name. It returns what puts them.
-func (f *flusher) build(g *generation) (send func() error, err error) {
-	mem, staged := f.db.state.source(g)
-	if staged != nil {
-		return func() error { return f.putStaged(g, staged) }, nil
-	}
-	if mem == nil {
-		return func() error { return nil }, nil
-	}
-	var bodies [][]byte
-	part := func(lo, hi uint64) []segment.Table {
-		if err != nil {
-			return nil
-		}
-		body, tables, failed := f.make(g, mem, lo, hi, f.take())
-		if err = failed; err == nil && len(tables) > 0 {
-			bodies = append(bodies, body)
-		}
-		return tables
-	}
-	g.tables, g.late = part(g.start, g.cut), part(g.cut, g.end)
-	f.db.opts.hooks.at("flush: built")
-	return func() error { return f.putAll(bodies, slices.Concat(g.tables, g.late)) }, err
+// part is what becomes one table: the records of a memtable in [lo, hi).
+type part struct {
+	mem    *memtable.Table
+	lo, hi uint64
+	name   segment.WriterOptions
 }
 
-// putAll puts tables, one after the other.
-func (f *flusher) putAll(bodies [][]byte, tables []segment.Table) error {
-	for i, t := range tables {
+// parts names the tables of a generation: of what lies in data objects, and of
+// what a tables object will name. A generation without a memtable has none.
+func (f *flusher) parts(g *generation, mem *memtable.Table) (parts []part) {
+	if mem == nil {
+		return nil
+	}
+	for _, p := range [][2]uint64{{g.start, g.cut}, {g.cut, g.end}} {
+		if p[0] < p[1] {
+			parts = append(parts, part{mem, p[0], p[1], f.name(g)})
+		}
+	}
+	return parts
+}
+
+// put builds and puts the tables of a generation.
+func (f *flusher) put(g *generation, parts []part) error {
+	for _, p := range parts {
+		body, tables, err := p.build(f.take())
+		if err != nil {
+			return err
+		}
+		if len(tables) == 0 {
+			continue
+		}
+		if p.hi <= g.cut {
+			g.tables = tables
+		} else {
+			g.late = tables
+		}
+		f.db.opts.hooks.at("flush: built")
 		if f.db.opts.hooks.without(tablesFirst) {
 			f.db.spawn(func() {
-				_ = putTable(f.db.stop, f.db.bucket, f.db.store.Cache, f.db.logID, bodies[i], t, f.db.retry("flush"))
+				_ = putTable(f.db.stop, f.db.bucket, f.db.store.Cache, f.db.logID, body, tables[0], f.db.retry("flush"))
 			})
 			continue
 		}
-		if err := f.upload(bodies[i], t); err != nil {
+		if err := f.upload(body, tables[0]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// make builds one table of the records in [lo, hi), or none if there are none:
-// listing rows first, then the entries in the same order. It may be called by
-// two goroutines at once.
-func (f *flusher) make(g *generation, mem *memtable.Table, lo, hi uint64, buffer []byte) ([]byte, []segment.Table, error) {
-	sorted := mem.FlushRange(lo, hi)
+// build makes one table, or none if there are no records: listing rows first,
+// then the entries in the same order. Two goroutines may build of one memtable
+// at once.
+func (p *part) build(buffer []byte) ([]byte, []segment.Table, error) {
+	sorted := p.mem.FlushRange(p.lo, p.hi)
 	if !sorted.Next() {
 		return nil, nil, nil
 	}
 	sorted.Rewind(false)
-	w := segment.NewWriter(f.options(g, mem, buffer))
+	o := p.name
+	o.BaseMs, o.Compression, o.Buffer = p.mem.FirstMs(), segment.MinLZ, buffer
+	w := segment.NewWriter(o)
 	err := fill(w, sorted)
 	body, t, finishErr := w.Finish() // also after an error: it ends the writer's goroutine
 	if err == nil {
@@ -197,12 +206,6 @@ func fill(w *segment.Writer, sorted *memtable.Sorted) error {
 		}
 	}
 	return nil
-}
-
-func (f *flusher) options(g *generation, mem *memtable.Table, buffer []byte) segment.WriterOptions {
-	o := f.name(g)
-	o.BaseMs, o.Compression, o.Buffer = mem.FirstMs(), segment.MinLZ, buffer
-	return o
 }
 
 // name gives out the next table of this epoch.

@@ -279,16 +279,16 @@ func (s *shipper) due(bytes int64, sealed bool) (bool, time.Duration) {
 	return true, 0
 }
 
-// fillsSoon reports whether the memtable will be full within another interval
-// at the present rate, or would be if the flush kept up. Then it is cheaper to
-// put it as a table at once: its bytes are written twice, not three times.
+// fillsSoon reports whether the memtable will be full within two intervals at
+// the present rate, or would be if the flush kept up. Then it is cheaper to put
+// it as a table at once: its bytes are written twice, not three times.
 func (s *shipper) fillsSoon(bytes int64, since time.Duration) bool {
 	o := &s.db.opts
 	if len(s.db.state.generations()) >= keptMemtables-1 {
 		return since < 8*o.ShipInterval
 	}
 	left := o.Memory.Memtable - s.gen.mem.Memory()
-	return since < 2*o.ShipInterval && bytes > 0 && float64(left)/float64(bytes)*float64(since) <= float64(o.ShipInterval)
+	return since < 4*o.ShipInterval && bytes > 0 && float64(left)/float64(bytes)*float64(since) <= float64(2*o.ShipInterval)
 }
 
 // header starts the header of the next object, which ends at end. It gets its

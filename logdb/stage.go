@@ -148,14 +148,11 @@ func (s *stager) stage(g *generation) error {
 	return nil
 }
 
-// tables builds what a generation's two parts become: their names are of this
+// tables builds what a generation's parts become: their names are of this
 // epoch, so the flusher can put them as they are.
 func (s *stager) tables(g *generation, mem *memtable.Table) (bodies [][]byte, tables []segment.Table, err error) {
-	if mem == nil {
-		return nil, nil, nil
-	}
-	for _, part := range [][2]uint64{{g.start, g.cut}, {g.cut, g.end}} {
-		body, t, err := s.db.flusher.make(g, mem, part[0], part[1], nil)
+	for _, p := range s.db.flusher.parts(g, mem) {
+		body, t, err := p.build(nil)
 		if err != nil {
 			return nil, nil, err
 		}
