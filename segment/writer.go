@@ -110,22 +110,25 @@ func NewWriter(o WriterOptions) *Writer {
 	return w
 }
 
+// profile is how blocks are compressed.
+//
+// A flushed table is written twice and read seldom: there a block is compressed
+// for one per cent. Beside random values, rows have sequences and times that
+// shrink to that. A merged one is read for long: for less than twelve per cent
+// its blocks stay as they are. What is random, or compressed already, would take
+// zstd most of a merge's CPU to find out block by block: there samples tell.
 func (c Compression) profile() *sstable.CompressionProfile {
+	p := *sstable.MinLZCompression
 	switch c {
-	case Zstd:
-		p := *sstable.ZstdCompression
-		p.Name = "zstd1"
-		p.DataBlocks.Level = 1
-		p.OtherBlocks = sstable.MinLZCompression.OtherBlocks
-		// What is random, or compressed already, would take most of a merge's
-		// CPU to find out block by block: samples tell.
-		p.AdaptiveReductionCutoffPercent = 5
-		return &p
 	case None:
 		return sstable.NoCompression
+	case Zstd:
+		p.Name, p.DataBlocks = "zstd1", sstable.ZstdCompression.DataBlocks
+		p.DataBlocks.Level, p.AdaptiveReductionCutoffPercent = 1, 5
 	default:
-		return sstable.MinLZCompression
+		p.MinReductionPercent = 1
 	}
+	return &p
 }
 
 // trailer is the internal key trailer of every row: Pebble's sequence 0, SET.

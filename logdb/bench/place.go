@@ -213,7 +213,7 @@ func (p *Place) run(ctx context.Context, name string, parameters any, f func(*si
 }
 
 // unseen is what a process has resident beside what Go's collector knows of: its code, above all.
-const unseen = 40 << 20
+const unseen = 56 << 20
 
 // limit makes Go's collector keep to the log's budget until it is undone, as a program does that holds little else. What
 // the environment says comes first.
