@@ -165,7 +165,7 @@ var sourceEdits = []sourceEdit{
 	{
 		name: "the server says nothing of a pending batch", file: "logdb/server/errors.go",
 		old: "case errors.As(err, &pending):", new: "case false && errors.As(err, &pending):",
-		pkg: "server", run: []string{"TestAPendingAppendSaysWhereItLies"},
+		pkg: "server", run: []string{"TestPendingAppendsGet504"},
 	},
 	{
 		name: "an error of the disk is forgotten", file: "wal/log.go",

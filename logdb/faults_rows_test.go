@@ -174,7 +174,7 @@ var faultRows = []faultRow{
 	{
 		name:  "The client loses its server after the commit and before the answer",
 		does:  "Not settled by the server: a repeated append is there twice. While the connection stands it is answered as pending, with its sequences, and no client repeats it by itself.",
-		tests: []string{"server.TestAPendingAppendSaysWhereItLies", "cmd.TestInterruptedAppend"},
+		tests: []string{"server.TestPendingAppendsGet504", "cmd.TestInterruptedAppend"},
 		seen:  []string{"edit: the server says nothing of a pending batch"},
 	},
 	{

@@ -11,13 +11,14 @@ import (
 )
 
 // maxDepth is how many reads a scan has under way, or done and not looked at,
-// beside the one that it waits for: sixteen windows of 8 MiB in all.
-const maxDepth = 15
+// beside the one that it waits for: 32 windows of 4 MiB in all. One connection
+// carries tens of megabytes a second, so many small ones beat few large ones.
+const maxDepth = 31
 
 // Ahead is what one scan of one key reads ahead of itself, over all tables that
 // it goes through. A scan that has used up a window is a long one: from then on
-// it has one more window under way, then two, four and so on, fifteen at most of
-// up to 8 MiB, each of them one that it would have asked for later. What they
+// it has one more window under way, then two, four and so on, 31 at most of
+// up to 4 MiB, each of them one that it would have asked for later. What they
 // hold until the scan is there comes out of the budget that the cache was given;
 // where that has no room the scan goes on window by window.
 //

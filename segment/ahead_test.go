@@ -207,7 +207,7 @@ func TestReadsUnderWayDouble(t *testing.T) {
 		budget int64
 		want   []int
 	}{
-		{256 << 20, []int{1, 2, 3, 5, 9, 16, 16, 16}},
+		{256 << 20, []int{1, 2, 3, 5, 9, 17, 32, 32}},
 		{2 * 4 * (minWindow + 100), []int{1, 2, 3, 4, 4, 4}}, // four windows of almost 64 KiB: one of them is what the scan waits for
 		{minWindow, []int{1, 1, 1, 1}},
 	} {
@@ -265,8 +265,8 @@ func TestReadsAheadEndWithTheScan(t *testing.T) {
 				g.flying()
 				g.pass()
 			}
-			if n := g.flying(); end == "cancel" && n != 16 {
-				t.Errorf("%d reads under way, want 16", n)
+			if n := g.flying(); end == "cancel" && n != 17 {
+				t.Errorf("%d reads under way, want 17", n)
 			}
 			if end == "cancel" {
 				cancel()

@@ -15,7 +15,7 @@
 // window, none if the filter says that the key is not there or if the blocks
 // are cached. Nothing else is ever asked of the bucket, and nothing is written.
 //
-// Windows grow from 64 KiB to 8 MiB. A scan that has used up a window may read
+// Windows grow from 64 KiB to 4 MiB. A scan that has used up a window may read
 // ahead, see [Ahead]: it asks for the same windows, but for several at once.
 //
 // # Errors

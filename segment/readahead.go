@@ -44,7 +44,7 @@ func (f *tailFile) ReadAt(_ context.Context, p []byte, off int64) error {
 
 const (
 	minWindow = 64 << 10
-	maxWindow = 8 << 20
+	maxWindow = 4 << 20
 	// shortRead is what an iterator may read and be no scan yet: the disk keeps
 	// it at once, and what follows when it is read a second time.
 	shortRead = 2 * minWindow

@@ -21,7 +21,7 @@ type Reader struct {
 
 // BoundReadAhead bounds what each iterator that is opened later reads ahead of
 // itself: bytes in all, but 64 KiB and one block at least. Without it, and at
-// most, that is 8 MiB. Who reads many tables side by side shares a budget out
+// most, that is 4 MiB. Who reads many tables side by side shares a budget out
 // like this.
 func (r *Reader) BoundReadAhead(bytes int64) { r.ahead = bytes }
 
