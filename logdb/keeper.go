@@ -153,7 +153,7 @@ func (k *keeper) replace(ctx context.Context, m *segment.Manifest) (bool, error)
 			return false, fmt.Errorf("%w: the manifest is gone", ErrForeign)
 		}
 		if errors.Is(err, objstore.ErrPrecondition) {
-			there, etag, err := readManifest(ctx, k.bucket, retry)
+			there, etag, err := readRefused(ctx, k.bucket, retry)
 			if err != nil {
 				return false, err
 			}
@@ -180,6 +180,25 @@ func (k *keeper) adopt(m *segment.Manifest, etag string, asOf time.Time) {
 	k.current, k.etag = m, etag
 	k.read.Store(int64(asOf.Sub(k.begun)))
 	k.version.Store(m.Version)
+}
+
+// motionLooks is how often somebody looks for a manifest that refused a write by
+// being there, and was not: some two seconds.
+const motionLooks = 8
+
+// readRefused reads the manifest that refused a write. A store in motion, with
+// another write under way or just killed, may not show it yet: only one that
+// stays away is gone.
+func readRefused(ctx context.Context, b objstore.Reader, retry *retry) (*segment.Manifest, string, error) {
+	for look := 1; ; look++ {
+		m, etag, err := readManifest(ctx, b, retry)
+		if !errors.Is(err, ErrForeign) || look == motionLooks {
+			return m, etag, err
+		}
+		if err := retry.pause(ctx, segment.ManifestName, err); err != nil {
+			return nil, "", err
+		}
+	}
 }
 
 // readManifest reads the manifest, repeating what may pass.

@@ -192,7 +192,10 @@ func (o *opening) swap(ctx context.Context, m *segment.Manifest, etag string) (o
 			return false, fmt.Errorf("%w: the manifest is gone", ErrForeign)
 		}
 		if errors.Is(err, objstore.ErrPrecondition) {
-			there, tag, err := readManifest(ctx, o.bucket, retry)
+			there, tag, err := readRefused(ctx, o.bucket, retry)
+			if errors.Is(err, ErrForeign) && etag == "" {
+				return false, nil // the other one that created the log has failed: nothing is there
+			}
 			if err != nil {
 				return false, err
 			}
