@@ -34,7 +34,7 @@ are drawn from a seed; times depend on the machine.`,
 	for _, k := range bench.Kinds() {
 		cmd.AddCommand(a.benchKind(k))
 	}
-	cmd.AddCommand(a.benchGoals(), a.benchReport(), &cobra.Command{
+	cmd.AddCommand(a.benchGoals(), a.benchReport(), a.benchLines(), &cobra.Command{
 		Use: "child", Hidden: true, Args: wantArgs(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error { return bench.RunChild(cmd.Context(), a.stdin, a.stdout) },
 	})
@@ -173,4 +173,27 @@ func (a *app) benchReport() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&page, "page", "", "`file` to write (default: BENCHMARKS.md beside DIR); charts go into DIR")
 	return cmd
+}
+
+func (a *app) benchLines() *cobra.Command {
+	return &cobra.Command{
+		Use:   "lines FILE...",
+		Short: "Print results of goals as Go's benchmarks print theirs, for benchstat",
+		Example: `  logdb bench lines before/ingest-100k.json > before.txt
+  logdb bench lines after/ingest-100k.json > after.txt
+  benchstat before.txt after.txt`,
+		Args: wantArgs(1, 1000),
+		RunE: func(_ *cobra.Command, args []string) error {
+			for _, file := range args {
+				r, err := bench.ReadRecorded(file)
+				if err != nil {
+					return err
+				}
+				if err := r.WriteLines(a.stdout); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
 }

@@ -16,7 +16,8 @@ type Row struct {
 	Cases []Case
 	Goals []Goal
 	Show  []string // figures that the page has beside those of the goals
-	Chart string   // figure that the page draws, for all cases; "" none
+	// Charts are what the page draws: each is some figures of one unit, of every case.
+	Charts [][]string
 }
 
 // Case is one command line.
@@ -150,7 +151,7 @@ func ingestRows() []Row {
 			Goals: []Goal{atLeast("records_per_second", r.faster), atMost("put_bytes_per_record_byte", r.puts), budget},
 			Show: []string{"megabytes_per_second", "cpu_seconds_per_gb", "generator_cpu_seconds_per_gb", "ack_applied_p50_ms", "ack_applied_p99_ms", "backlog_records",
 				"drain_seconds", "drained_records_per_second", "puts_per_gb", "baseline_put_megabytes_per_second"},
-			Chart: "records_per_second",
+			Charts: [][]string{{"records_per_second"}, {"cpu_seconds_per_gb", "generator_cpu_seconds_per_gb"}},
 		})
 	}
 	return append(rows, Row{
@@ -196,7 +197,8 @@ func ackRows() []Row {
 				{Figure: "ack_remote_p50_ms", AtMost: true, Times: p50, Of: "baseline_put_p50_ms"},
 				{Figure: "ack_remote_p99_ms", AtMost: true, Times: p99, Of: "baseline_put_p99_ms"},
 			},
-			Show: []string{"ack_remote_p99_9_ms", "records_per_second", "megabytes_per_second", "schedule_lag_p99_ms", "window_puts", "request_dollars_per_month", "rss_peak_bytes"},
+			Show:   []string{"ack_remote_p99_9_ms", "records_per_second", "megabytes_per_second", "schedule_lag_p99_ms", "window_puts", "request_dollars_per_month", "rss_peak_bytes"},
+			Charts: [][]string{{"baseline_put_p50_ms", "ack_remote_p50_ms", "baseline_put_p99_ms", "ack_remote_p99_ms"}},
 		}
 	}
 	return []Row{
@@ -209,6 +211,10 @@ func followerRows() []Row {
 	show := []string{"poll_p90_ms", "poll_p99_9_ms", "poll_service_p50_ms", "poll_service_p99_ms", "poll_schedule_lag_p99_ms", "polls_due_per_second", "polls_in_time_share", "gets_per_poll",
 		"lag_0_gets_per_poll", "lag_1_to_9_gets_per_poll", "lag_10_to_99_gets_per_poll", "lag_100_to_999_gets_per_poll", "lag_0_poll_p50_ms", "lag_1_to_9_poll_p50_ms", "lag_10_to_99_poll_p50_ms",
 		"arrival_megabytes_per_second", "cpu_cores", "rss_peak_bytes", "request_dollars_per_month", "reader_cpu_cores", "reader_rss_peak_bytes", "reader_request_dollars_per_month"}
+	charts := [][]string{
+		{"poll_p50_ms", "poll_p90_ms", "poll_p99_ms", "poll_p99_9_ms"},
+		{"lag_0_gets_per_poll", "lag_1_to_9_gets_per_poll", "lag_10_to_99_gets_per_poll", "lag_100_to_999_gets_per_poll"},
+	}
 	const bare = "followers --batch 100 --value-size 256 --page 100 --poll 10s --offline 0.02 --offline-for 1m --prefill 4 --followers 50000 --writers 64 --warm-up 60s --measure 120s"
 	const load = bare + " --model s3-standard --cache 1GiB"
 	var rows []Row
@@ -224,7 +230,7 @@ func followerRows() []Row {
 				atMost("poll_p50_ms", 2), atMost("poll_p99_ms", 50), atMost("caught_up_gets_per_poll", 0.001), atMost("gets_per_data_block", 1.1),
 				{Figure: "poll_p50_ms", AtMost: true, Times: 1.2, Of: "poll_p50_ms", Case: 1, Plus: 0.1},
 			},
-			Show: show, Chart: "poll_p99_ms",
+			Show: show, Charts: charts,
 		})
 	}
 	rows[0].Cases = append(rows[0].Cases, Case{Name: "JetStream, 1,000,000 keys", Args: args(bare + " --keys 1000000 --mb-per-second 20"), Jet: true})
@@ -243,14 +249,16 @@ func readRows() []Row {
 	return []Row{
 		{
 			Name: "scan-cold", Title: "Cold scan of one key, 100 records, sealed segment, S3 model",
-			Cases: []Case{{Name: "LogDb", Args: args("scan --keys 1000 --records 100 --scans 300 --model s3-standard")}},
-			Goals: []Goal{atMost("cold_scan_gets_max", 2), {Figure: "cold_scan_p50_ms", AtMost: true, Times: 1.15, Of: "baseline_round_trips_p50_ms"}},
-			Show:  []string{"cold_scan_p99_ms", "baseline_round_trips_p99_ms", "warm_scan_p50_ms", "warm_scan_gets", "reverse_scan_p50_ms", "reverse_scan_gets"},
+			Cases:  []Case{{Name: "LogDb", Args: args("scan --keys 1000 --records 100 --scans 300 --model s3-standard")}},
+			Goals:  []Goal{atMost("cold_scan_gets_max", 2), {Figure: "cold_scan_p50_ms", AtMost: true, Times: 1.15, Of: "baseline_round_trips_p50_ms"}},
+			Show:   []string{"cold_scan_p99_ms", "baseline_round_trips_p99_ms", "warm_scan_p50_ms", "warm_scan_gets", "reverse_scan_p50_ms", "reverse_scan_gets"},
+			Charts: [][]string{{"baseline_round_trips_p50_ms", "cold_scan_p50_ms", "reverse_scan_p50_ms", "warm_scan_p50_ms"}},
 		}, {
 			Name: "scan-long", Title: "Scan of one long key, 1 GiB, S3 model",
-			Cases: []Case{{Name: "LogDb", Args: args("scan --keys 10 --records 10 --scans 1 --long-bytes 1GiB --seal-bytes 8GiB --cache 3GiB --model s3-standard")}},
-			Goals: []Goal{atLeast("long_cold_share_of_ranged_gets", 0.8), atLeast("long_warm_megabytes_per_cpu_second", 1000)},
-			Show:  []string{"long_cold_megabytes_per_second", "baseline_ranged_gets_megabytes_per_second", "baseline_same_gets_megabytes_per_second", "long_cold_gets", "long_cold_gets_at_once", "long_warm_megabytes_per_second", "long_warm_gets", "long_reverse_megabytes_per_second", "rss_peak_bytes"},
+			Cases:  []Case{{Name: "LogDb", Args: args("scan --keys 10 --records 10 --scans 1 --long-bytes 1GiB --seal-bytes 8GiB --cache 3GiB --model s3-standard")}},
+			Goals:  []Goal{atLeast("long_cold_share_of_ranged_gets", 0.8), atLeast("long_warm_megabytes_per_cpu_second", 1000)},
+			Show:   []string{"long_cold_megabytes_per_second", "baseline_ranged_gets_megabytes_per_second", "baseline_same_gets_megabytes_per_second", "long_cold_gets", "long_cold_gets_at_once", "long_warm_megabytes_per_second", "long_warm_gets", "long_reverse_megabytes_per_second", "rss_peak_bytes"},
+			Charts: [][]string{{"baseline_ranged_gets_megabytes_per_second", "long_cold_megabytes_per_second", "long_reverse_megabytes_per_second", "long_warm_megabytes_per_second"}},
 		}, {
 			Name: "list-keys", Title: "ListKeys of 1,000,000 keys",
 			Cases: []Case{{Name: "LogDb", Args: args("keys --keys 1000000 --segments 1 --value-size 16")}},

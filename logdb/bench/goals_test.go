@@ -28,13 +28,15 @@ func TestRowsAreWellFormed(t *testing.T) {
 					t.Errorf("%s: %s: %v", r.Name, c.command(), err)
 				}
 			}
-			for _, name := range append(figures(r), r.Show...) {
+			for _, name := range slices.Concat(figures(r), r.Show, slices.Concat(r.Charts...)) {
 				if Meaning(name) == "" {
 					t.Errorf("%s: figure %s has no meaning", r.Name, name)
 				}
 			}
-			if r.Chart != "" && len(r.Cases) < 2 {
-				t.Errorf("%s: a chart of one bar", r.Name)
+			for _, figures := range r.Charts {
+				if len(r.Cases)*len(figures) < 2 {
+					t.Errorf("%s: a chart of one bar", r.Name)
+				}
 			}
 		}
 	}
@@ -119,7 +121,8 @@ func TestReport(t *testing.T) {
 	}
 	for _, want := range []string{
 		"| records_per_second | 3 (1 to 1,000) | 8 (7 to 9) |", "logdb bench goals --row ingest-10", "3 runs, configuration 0123456789abcdef",
-		"missed: 0.00 of the limit", "](results/ingest-10.svg)", "jetbench ingest",
+		"missed: 0.00 of the limit", "](results/ingest-10.svg)", "](results/ingest-10-2.svg)", "](results/goals.svg)", "jetbench ingest",
+		"| [ingest-10](#ingest-at-applied-256-b-x-100-10-keys-files-sealed-after-the-window) | records_per_second >= 600,000 | 600,000 | 3 | missed: 0.00 of the limit |",
 	} {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("the page lacks %q:\n%s", want, text)
@@ -160,5 +163,31 @@ func TestRunsGoOn(t *testing.T) {
 	o.Rows = []string{"fastest"}
 	if err := RunGoals(t.Context(), &out, o); err == nil || !strings.Contains(err.Error(), `no row "fastest"`) {
 		t.Errorf("error is %v, want that there is no such row", err)
+	}
+}
+
+// Two versions are compared with benchstat: a line for each run of each case that ran, its figures behind it.
+func TestLines(t *testing.T) {
+	var out bytes.Buffer
+	r := recorded(Goals(false)[0])
+	for _, run := range r.Runs {
+		for _, result := range run {
+			if result != nil {
+				result.Metrics = Metrics{"records_per_second": result.Metrics["records_per_second"], "cpu_seconds_per_gb": 0.5}
+			}
+		}
+	}
+	if err := r.WriteLines(&out); err != nil {
+		t.Fatal(err)
+	}
+	want := "BenchmarkIngest10/LogDb 1 0.5 cpu_seconds_per_gb 3 records_per_second\n" +
+		"BenchmarkIngest10/JetStream 1 0.5 cpu_seconds_per_gb 7 records_per_second\n"
+	if got := out.String(); !strings.HasPrefix(got, want) || strings.Count(got, "\n") != 5 {
+		t.Errorf("lines are\n%swant five that begin with\n%s", got, want)
+	}
+	for name, want := range map[string]string{"1,000,000 keys": "1000000Keys", "followers-writer": "FollowersWriter", "": ""} {
+		if got := lineName(name); got != want {
+			t.Errorf("%q is %q in a line, want %q", name, got, want)
+		}
 	}
 }

@@ -8,17 +8,17 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"unicode"
 )
 
-// Report makes a page of the results of goals in a directory: a table for each row, charts beside the results, and the
-// commands that repeat them. Rows without results are left out.
+// Report makes a page of the results of goals in a directory: all goals at a glance, what the requests cost, a table for
+// each row, charts beside the results, and the commands that repeat them. Rows without results are left out.
 func Report(dir, page string) error {
-	var body bytes.Buffer
-	var first *Result
-	rows := 0
+	p := &report{dir: dir, page: page}
 	for _, row := range Goals(false) {
-		r, err := readRecorded(filepath.Join(dir, row.Name+".json"))
+		r, err := ReadRecorded(filepath.Join(dir, row.Name+".json"))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -28,22 +28,38 @@ func Report(dir, page string) error {
 		if len(r.Runs) == 0 || len(r.Runs[0]) == 0 || r.Runs[0][0] == nil {
 			continue
 		}
-		rows++
-		first = cmp.Or(first, r.Runs[0][0])
-		chart, err := writeChart(dir, page, row, r)
-		if err != nil {
-			return err
-		}
-		writeRow(&body, row, r, chart)
+		p.rows = append(p.rows, recordedRow{row, r, r.medians(len(row.Cases))})
 	}
-	if rows == 0 {
+	if len(p.rows) == 0 {
 		return fmt.Errorf("bench: no results of goals in %s", dir)
 	}
-	text := head(first) + body.String()
-	if err := os.WriteFile(page, []byte(text), 0o666); err != nil {
+	p.WriteString(head(p.rows[0].runs.Runs[0][0]))
+	if err := p.overview(); err != nil {
+		return err
+	}
+	p.costs()
+	for _, r := range p.rows {
+		if err := p.row(r); err != nil {
+			return err
+		}
+	}
+	if err := os.WriteFile(page, p.Bytes(), 0o666); err != nil {
 		return fmt.Errorf("bench: page: %w", err)
 	}
 	return nil
+}
+
+// report is a page as it is written.
+type report struct {
+	bytes.Buffer
+	dir, page string
+	rows      []recordedRow
+}
+
+type recordedRow struct {
+	Row
+	runs    *Recorded
+	medians []Metrics
 }
 
 const method = `# Benchmarks
@@ -74,55 +90,135 @@ func head(r *Result) string {
 	return s
 }
 
-// writeRow writes one row of the goals.
-func writeRow(w *bytes.Buffer, row Row, r *Recorded, chart string) {
-	fmt.Fprintf(w, "## %s\n\n", row.Title)
-	if r.Quick {
-		fmt.Fprintf(w, "These runs were small: they show that the row runs, and their figures say nothing.\n\n")
-	}
-	if f := r.Runs[0][0].Formula; f != "" {
-		fmt.Fprintf(w, "Model: %s.\n\n", f)
-	}
-	medians := r.medians(len(row.Cases))
-	if len(row.Goals) > 0 {
-		fmt.Fprintf(w, "| goal | limit | measured | |\n|---|--:|--:|---|\n")
-		for _, g := range row.Goals {
-			limit, _, known := g.met(medians)
-			wanted := "unknown"
-			if known {
-				wanted = number(limit)
+// overview has all goals in one table, and how near each is to its limit in one chart.
+func (p *report) overview() error {
+	p.WriteString("## Goals\n\n| row | goal | limit | measured | |\n|---|---|--:|--:|---|\n")
+	near := &chart{title: "How much of what the goals allow was taken", figure: "medians; the line is the limit, and a shorter bar is better", mark: 1}
+	for _, r := range p.rows {
+		for _, g := range r.Goals {
+			fmt.Fprintf(p, "| [%s](#%s) %s\n", r.Name, anchor(r.Title), g.cells(r.medians))
+			if share, known := g.allowance(r.medians); known {
+				near.bars = append(near.bars, bar{name: r.Name + ": " + short(g.Figure), value: spread{share, share, share}})
 			}
-			fmt.Fprintf(w, "| %s | %s | %s | %s |\n", g, wanted, number(medians[0][g.Figure]), g.verdict(medians))
-		}
-		fmt.Fprintln(w)
-	}
-	writeFigures(w, row, r)
-	if chart != "" {
-		fmt.Fprintf(w, "![%s](%s)\n\n", row.Chart, chart)
-	}
-	fmt.Fprintf(w, "%d runs, configuration %s. Again: `logdb bench goals --row %s`, or one run by itself:\n\n```sh\n", len(r.Runs), r.Runs[0][0].Digest, row.Name)
-	for i, c := range row.Cases {
-		if len(r.Runs[0]) > i && r.Runs[0][i] != nil {
-			fmt.Fprintln(w, c.command())
 		}
 	}
-	fmt.Fprintf(w, "```\n\n")
+	p.WriteString("\n")
+	return p.draw("goals", near)
 }
 
-// writeFigures writes the table of a row's figures, a column for each case that ran.
-func writeFigures(w *bytes.Buffer, row Row, r *Recorded) {
+// short cuts a figure's name to what fits beside a bar.
+func short(figure string) string {
+	const most = 24
+	if len(figure) <= most {
+		return figure
+	}
+	return figure[:most-1] + "…"
+}
+
+// cells are a goal as the right end of a table's line.
+func (g Goal) cells(medians []Metrics) string {
+	limit, _, known := g.met(medians)
+	wanted := "unknown"
+	if known {
+		wanted = number(limit)
+	}
+	return fmt.Sprintf("| %s | %s | %s | %s |", g, wanted, number(medians[0][g.Figure]), g.verdict(medians))
+}
+
+// anchor is what a heading is linked by.
+func anchor(title string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == ' ':
+			return '-'
+		case r == '-' || r == '_' || unicode.IsLetter(r) || unicode.IsDigit(r):
+			return unicode.ToLower(r)
+		}
+		return -1
+	}, title)
+}
+
+// costs lists what the requests of some loads cost in a month.
+func (p *report) costs() {
+	lines := ""
+	for _, c := range []struct{ row, load, figure string }{
+		{"remote-20mb", "a writer, 20 MB/s, every batch acknowledged from the bucket", "request_dollars_per_month"},
+		{"followers-writer", "a writer, 20 MB/s in 1,000,000 keys, and 50,000 followers in its process", "request_dollars_per_month"},
+		{"followers-process", "the writer alone, its followers being elsewhere", "request_dollars_per_month"},
+		{"followers-process", "a reader process with 50,000 followers", "reader_request_dollars_per_month"},
+		{"idle", "a reader of a log that nobody writes, one look a second", "reader_idle_dollars_per_month"},
+	} {
+		i := slices.IndexFunc(p.rows, func(r recordedRow) bool { return r.Name == c.row })
+		if i < 0 {
+			continue
+		}
+		if v, ok := p.rows[i].medians[0][c.figure]; ok {
+			lines += fmt.Sprintf("| %s | %s | %s of %s |\n", c.load, number(v), c.figure, c.row)
+		}
+	}
+	if lines != "" {
+		p.WriteString("## Cost\n\nRequests of 30 days in dollars, for windows measured below. Storage is not in it.\n\n| load | dollars per month | is |\n|---|--:|---|\n" + lines + "\n")
+	}
+}
+
+// row writes one row of the goals.
+func (p *report) row(r recordedRow) error {
+	fmt.Fprintf(p, "## %s\n\n", r.Title)
+	first := r.runs.Runs[0]
+	if r.runs.Quick {
+		p.WriteString("These runs were small: they show that the row runs, and their figures say nothing.\n\n")
+	}
+	if f := first[0].Formula; f != "" {
+		fmt.Fprintf(p, "Model: %s.\n\n", f)
+	}
+	if len(r.Goals) > 0 {
+		p.WriteString("| goal | limit | measured | |\n|---|--:|--:|---|\n")
+		for _, g := range r.Goals {
+			fmt.Fprintln(p, g.cells(r.medians))
+		}
+		p.WriteString("\n")
+	}
+	p.figures(r)
+	for i, names := range r.Charts {
+		file := r.Name
+		if i > 0 {
+			file = fmt.Sprintf("%s-%d", r.Name, i+1)
+		}
+		if err := p.draw(file, rowChart(r.Row, r.runs, names)); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintf(p, "%s, configuration %s. Again: `logdb bench goals --row %s`, or one run by itself:\n\n```sh\n", runs(len(r.runs.Runs)), first[0].Digest, r.Name)
+	for i, c := range r.Cases {
+		if len(first) > i && first[i] != nil {
+			fmt.Fprintln(p, c.command())
+		}
+	}
+	p.WriteString("```\n\n")
+	return nil
+}
+
+func runs(n int) string {
+	if n == 1 {
+		return "1 run"
+	}
+	return fmt.Sprintf("%d runs", n)
+}
+
+// figures writes the table of a row's figures, a column for each case that ran.
+func (p *report) figures(r recordedRow) {
 	var cases []map[string]spread
 	names, line := "| figure |", "|---|"
-	for i, c := range row.Cases {
-		if s := r.spreads(i); len(s) > 0 {
+	for i, c := range r.Cases {
+		if s := r.runs.spreads(i); len(s) > 0 {
 			cases = append(cases, s)
 			names += " " + c.Name + " |"
 			line += "--:|"
 		}
 	}
-	fmt.Fprintf(w, "%s |\n%s---|\n", names, line)
+	fmt.Fprintf(p, "%s |\n%s---|\n", names, line)
 	seen := map[string]bool{}
-	for _, name := range append(figures(row), row.Show...) {
+	for _, name := range append(figures(r.Row), r.Show...) {
 		if seen[name] {
 			continue
 		}
@@ -138,10 +234,10 @@ func writeFigures(w *bytes.Buffer, row Row, r *Recorded) {
 			cells += fmt.Sprintf(" %s (%s to %s) |", number(v.median), number(v.least), number(v.most))
 		}
 		if any {
-			fmt.Fprintf(w, "| %s |%s %s |\n", name, cells, Meaning(name))
+			fmt.Fprintf(p, "| %s |%s %s |\n", name, cells, Meaning(name))
 		}
 	}
-	fmt.Fprintln(w)
+	p.WriteString("\n")
 }
 
 // figures are those that a row's goals look at.
@@ -155,24 +251,19 @@ func figures(row Row) (names []string) {
 	return names
 }
 
-// writeChart draws a row, and returns the chart's name as the page refers to it; "" where there is nothing to draw.
-func writeChart(dir, page string, row Row, r *Recorded) (string, error) {
-	var bars []bar
-	for i, c := range row.Cases {
-		if s, ok := r.spreads(i)[row.Chart]; ok {
-			bars = append(bars, bar{c.Name, s})
-		}
+// draw writes a chart beside the results and refers to it; one of a single bar says nothing and is left out.
+func (p *report) draw(name string, c *chart) error {
+	if len(c.bars) < 2 {
+		return nil
 	}
-	if len(bars) < 2 {
-		return "", nil
+	file := filepath.Join(p.dir, name+".svg")
+	if err := os.WriteFile(file, c.svg(), 0o666); err != nil {
+		return fmt.Errorf("bench: chart: %w", err)
 	}
-	file := filepath.Join(dir, row.Name+".svg")
-	if err := os.WriteFile(file, drawBars(row.Title, row.Chart, bars), 0o666); err != nil {
-		return "", fmt.Errorf("bench: chart: %w", err)
-	}
-	name, err := filepath.Rel(filepath.Dir(page), file)
+	from, err := filepath.Rel(filepath.Dir(p.page), file)
 	if err != nil {
-		return "", fmt.Errorf("bench: chart: %w", err)
+		return fmt.Errorf("bench: chart: %w", err)
 	}
-	return strings.ReplaceAll(filepath.ToSlash(name), " ", "%20"), nil
+	fmt.Fprintf(p, "![%s](%s)\n\n", c.title, strings.ReplaceAll(filepath.ToSlash(from), " ", "%20"))
+	return nil
 }
