@@ -1,18 +1,22 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io/fs"
+	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -103,10 +107,13 @@ func bare(t *testing.T, c composed, name, dir string) (env, args []string) {
 	return env, s.Command[1:]
 }
 
-// onePort is the place of nginx in docker-compose.yml: requests go to the
-// servers in turn.
+// onePort is nginx as docker-compose.yml has it or, where that is not installed,
+// a proxy in its place: requests go to the servers in turn.
 func onePort(t *testing.T, servers []*served) string {
 	t.Helper()
+	if nginx, err := exec.LookPath("nginx"); err == nil {
+		return startNginx(t, nginx, servers)
+	}
 	var turn atomic.Uint64
 	proxy := &httputil.ReverseProxy{FlushInterval: -1, Rewrite: func(r *httputil.ProxyRequest) {
 		to, err := url.Parse(servers[turn.Add(1)%uint64(len(servers))].url)
@@ -119,6 +126,60 @@ func onePort(t *testing.T, servers []*served) string {
 	go func() { _ = s.Serve(l) }()
 	t.Cleanup(func() { s.Close() })
 	return "http://" + l.Addr().String()
+}
+
+// startNginx runs nginx with the configuration that is deployed, in a directory
+// and on a port of its own. Names that only Compose's network has are replaced.
+func startNginx(t *testing.T, nginx string, servers []*served) string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join("deploy", "nginx", "nginx.conf"))
+	must(t, err)
+	l := listenLocal(t)
+	address, dir := l.Addr().String(), t.TempDir()
+	must(t, l.Close())
+	text := string(data)
+	replace := func(old, by string) {
+		t.Helper()
+		if !strings.Contains(text, old) {
+			t.Fatalf("nginx.conf lacks %q", old)
+		}
+		text = strings.ReplaceAll(text, old, by)
+	}
+	for i, s := range servers {
+		// nginx before 1.27.3 does not know resolve.
+		replace(fmt.Sprintf("gateway-%d:8080 resolve ", i+1), strings.TrimPrefix(s.url, "http://")+" ")
+	}
+	replace("listen 8080;", "listen "+address+";")
+	replace("/tmp/", dir+"/")
+	file := filepath.Join(dir, "nginx.conf")
+	must(t, os.WriteFile(file, []byte(text), 0o666))
+	cmd := exec.Command(nginx, "-c", file, "-e", "stderr", "-g", "daemon off;")
+	var log bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &log, &log
+	must(t, cmd.Start())
+	ended := make(chan struct{})
+	go func() {
+		_ = cmd.Wait()
+		close(ended)
+	}()
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		<-ended
+		if t.Failed() {
+			t.Logf("nginx ended with %v:\n%s", cmd.ProcessState, &log)
+		}
+	})
+	for {
+		if c, err := net.Dial("tcp", address); err == nil {
+			c.Close()
+			return "http://" + address
+		}
+		select {
+		case <-ended:
+			t.Fatal("nginx did not start")
+		case <-time.After(time.Millisecond): // it does not say when it listens
+		}
+	}
 }
 
 // The services of docker-compose.yml, with their own arguments and variables but
