@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"os"
 	"time"
 
+	"github.com/KimMachineGun/automemlimit/memlimit"
 	"github.com/spf13/cobra"
 	"go.opentelemetry.io/otel/trace"
 
@@ -50,6 +52,9 @@ As the writer of the log or, with --read-only, as one of any number of gateways
 that read it from the bucket. Every flag is also a variable LOGDB_... of the
 environment and a line of the YAML file given with --config; flags go first, then
 the environment. It listens on this machine alone unless told otherwise.
+
+Where its control group, such as a container's, has a memory limit, Go's collector
+keeps to nine tenths of it; GOMEMLIMIT goes before that.
 
 SIGTERM and an interrupt drain: readiness fails, followers are sent away, requests
 under way are answered, everything is put into the bucket. A second one kills.`,
@@ -139,6 +144,7 @@ func (s *serving) serve(ctx context.Context) error {
 	if err := s.parse(); err != nil {
 		return err
 	}
+	s.limitMemory()
 	tracer, flushTraces, err := tracing(ctx, version())
 	if err != nil {
 		return err
@@ -165,6 +171,17 @@ func (s *serving) serve(ctx context.Context) error {
 		return s.serveReader(ctx, l, bucket)
 	}
 	return s.serveWriter(ctx, l, bucket)
+}
+
+// limitMemory keeps Go's collector below what the kernel would kill for.
+func (s *serving) limitMemory() {
+	limit, err := memlimit.Set()
+	switch {
+	case err != nil: // there are no control groups here
+		s.logger.Debug("memory limit", "error", err)
+	case limit < math.MaxInt64:
+		s.logger.Info("memory limit", "bytes", limit)
+	}
 }
 
 // parse makes what the settings name.
