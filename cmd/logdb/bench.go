@@ -42,7 +42,7 @@ are drawn from a seed; times depend on the machine.`,
 }
 
 func (a *app) benchKind(k bench.Kind) *cobra.Command {
-	place, results := &bench.Place{}, ""
+	place, results, profiled := &bench.Place{}, "", profiles{}
 	b := k.New()
 	cmd := &cobra.Command{Use: k.Name, Short: k.Short, Args: wantArgs(0, 0)}
 	flags := flag.NewFlagSet(k.Name, flag.ContinueOnError)
@@ -50,11 +50,18 @@ func (a *app) benchKind(k bench.Kind) *cobra.Command {
 	b.Flags(flags)
 	cmd.Flags().AddGoFlagSet(flags)
 	cmd.Flags().StringVar(&results, "results", "", "also write the result to a file in this `directory`")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+	cmd.Flags().StringVar(&profiled.dir, "profiles", "", "write profiles of processor and allocations to this `directory`")
+	cmd.Flags().BoolVar(&profiled.trace, "trace", false, "with --profiles: an execution trace, too, which slows the run")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
 		place.Child = childProcess
 		show := newLiveLine(a)
 		place.Progress = show.set
 		defer show.clear()
+		end, err := profiled.begin()
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, end()) }()
 		return a.benchRuns(cmd.Context(), b, place, func(r *bench.Result) error {
 			show.clear()
 			return errors.Join(a.benchResult(r), writeResult(results, r))

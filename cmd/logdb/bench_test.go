@@ -33,6 +33,12 @@ func TestBenchGoalsAndReport(t *testing.T) {
 	if !strings.Contains(string(page), "These runs were small") || !strings.Contains(string(page), "(results/followers-process.svg)") {
 		t.Errorf("the page is:\n%s", page)
 	}
+	lines := start(t, "bench", "lines", "results/scan-cold.json", "results/writer-open.json")
+	printed, _ := io.ReadAll(lines.stdout)
+	lines.want(exitOK, "")
+	if text := string(printed); strings.Count(text, "\n") != 2 || !strings.HasPrefix(text, "BenchmarkScanCold/LogDb 1 ") {
+		t.Errorf("lines for benchstat are:\n%s", text)
+	}
 	left, err := filepath.Glob("logdb-bench-*")
 	must(t, err)
 	if len(left) > 0 {
@@ -43,7 +49,7 @@ func TestBenchGoalsAndReport(t *testing.T) {
 // A run prints one object, keeps a copy, and leaves nothing in the bucket.
 func TestBenchPrintsOneObject(t *testing.T) {
 	t.Chdir(t.TempDir())
-	p := start(t, "bench", "verify", "--records", "500", "--keys", "10", "--bucket", "file:b", "--results", "kept", "-o", "json")
+	p := start(t, "bench", "verify", "--records", "500", "--keys", "10", "--bucket", "file:b", "--results", "kept", "--profiles", "profiles", "--trace", "-o", "json")
 	out, _ := io.ReadAll(p.stdout)
 	p.want(exitOK, "")
 	r := bench.Result{}
@@ -55,6 +61,13 @@ func TestBenchPrintsOneObject(t *testing.T) {
 	must(t, err)
 	if len(kept) != 1 {
 		t.Errorf("kept %v, want one result", kept)
+	}
+	for _, name := range []string{"cpu.pprof", "allocs.pprof", "trace.out"} {
+		info, err := os.Stat(filepath.Join("profiles", name))
+		must(t, err)
+		if info.Size() == 0 {
+			t.Errorf("%s is empty", name)
+		}
 	}
 	must(t, filepath.WalkDir("b", func(path string, d os.DirEntry, err error) error {
 		if err == nil && strings.Contains(path, "bench-") && !d.IsDir() {
