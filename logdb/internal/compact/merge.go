@@ -63,6 +63,9 @@ type merger struct {
 	rows    rowHeap
 	pending []piece // the next key's, read and not yet in an output
 	row     []byte
+
+	// Memory for pieces of the key that is read and of the output that is made.
+	ofKey, ofOutput []piece
 }
 
 // piece is the entries of one key in one input.
@@ -121,9 +124,11 @@ func (m *merger) run() error {
 }
 
 // nextOutput decides from listings alone what the next output holds: in a
-// table they precede the entries they sum up.
+// table they precede the entries they sum up. The pieces are good until the next
+// call.
 func (m *merger) nextOutput() ([]piece, error) {
-	var pieces []piece
+	pieces := m.ofOutput[:0]
+	defer func() { m.ofOutput = pieces[:0] }()
 	raw := int64(0)
 	for {
 		if len(m.pending) == 0 {
@@ -166,9 +171,10 @@ func (m *merger) cutKey() []piece {
 }
 
 // nextKey returns the pieces of the smallest key not yet seen, in
-// concatenation order.
+// concatenation order. They are good until the next call.
 func (m *merger) nextKey() ([]piece, error) {
-	var pieces []piece
+	pieces := m.ofKey[:0]
+	defer func() { m.ofKey = pieces[:0] }()
 	for m.rows.len() > 0 {
 		in := m.rows.first()
 		if len(pieces) > 0 && !bytes.Equal(in.rows.Key(), pieces[0].key) {
