@@ -113,11 +113,16 @@ type Memory struct {
 // else gives it to debug.SetMemoryLimit, or GOMEMLIMIT.
 func (m Memory) Budget() int64 {
 	o := Options{Memory: m}.withDefaults()
+	return o.Memory.Queue + o.Memory.readers()
+}
+
+// readers is Budget without what only a writer has. All fields have their values.
+func (m Memory) readers() int64 {
 	transfers := int64(transferBytes)
 	if m.Transfers != nil {
 		transfers = m.Transfers.Size()
 	}
-	return keptMemtables*o.Memory.Memtable + o.Memory.Queue + o.Memory.Cache + o.Memory.Cache/4 + transfers
+	return keptMemtables*m.Memtable + m.Cache + m.Cache/4 + transfers
 }
 
 // DiskCache is a local directory with copies of what reads want again, below

@@ -93,3 +93,20 @@ func TestDurabilityText(t *testing.T) {
 		t.Error("anything is a durability")
 	}
 }
+
+// Budgets add up what the options name, with the defaults where they name nothing.
+func TestBudgets(t *testing.T) {
+	for _, c := range []struct {
+		got  int64
+		want int64 // MiB
+	}{
+		{Memory{}.Budget(), 4*64 + 64 + 256 + 64 + 256},
+		{Memory{Memtable: 8 << 20, Queue: 1 << 20, Cache: 16 << 20, Transfers: objstore.NewBudget(2 << 20)}.Budget(), 4*8 + 1 + 16 + 4 + 2},
+		{ReaderOptions{}.Budget(), 4*64 + 256 + 64 + 256},
+		{ReaderOptions{Cache: 16 << 20, Transfers: objstore.NewBudget(2 << 20)}.Budget(), 4*64 + 16 + 4 + 2},
+	} {
+		if c.got != c.want<<20 {
+			t.Errorf("%d bytes, want %d MiB", c.got, c.want)
+		}
+	}
+}

@@ -39,6 +39,13 @@ type ReaderOptions struct {
 	hooks hooks // tests
 }
 
+// Budget is what a reader with these options may hold, in bytes, as Memory.Budget
+// tells of a writer: both caches, the transfers and, of what is in no table yet,
+// four memtables of the size that a writer has by default.
+func (o ReaderOptions) Budget() int64 {
+	return Options{Memory: Memory{Cache: o.Cache, Transfers: o.Transfers}}.withDefaults().Memory.readers()
+}
+
 // LogDbReader reads a log from its bucket alone. It needs permission to read
 // and to list, writes nothing, and sees what is Remote at the latest one
 // shipment and one refresh after it was appended. All methods are safe for

@@ -184,6 +184,8 @@ func (r readerOnly) Page(ctx context.Context, key []byte, cursor Cursor, limit i
 }
 
 func followAsChild(ctx context.Context, s *site, o order, in *bufio.Reader, stdout io.Writer) error {
+	budget := o.Log.reader().Budget()
+	defer limit(budget)()
 	r, err := logdb.OpenReader(ctx, s.store, o.Log.reader())
 	if err != nil {
 		return err
@@ -212,6 +214,7 @@ func followAsChild(ctx context.Context, s *site, o order, in *bufio.Reader, stdo
 		return err
 	}
 	m.set("reader_rss_peak_bytes", float64(peakRSS()))
+	m["reader_memory_budget_bytes"] = float64(budget)
 	if w := a.watch.cost; w.seconds > 0 {
 		m.set("reader_cpu_cores", w.cpu/w.seconds)
 		m["reader_gets_per_second"] = float64(gets(w.counts)) / w.seconds

@@ -233,12 +233,14 @@ func followerRows() []Row {
 			Show: show, Charts: charts,
 		})
 	}
+	held := Goal{Figure: "reader_rss_peak_bytes", AtMost: true, Times: 1, Of: "reader_memory_budget_bytes"}
+	rows[0].Goals, rows[1].Goals = append(rows[0].Goals, budget), append(rows[1].Goals, budget, held)
 	rows[0].Cases = append(rows[0].Cases, Case{Name: "JetStream, 1,000,000 keys", Args: args(bare + " --keys 1000000 --mb-per-second 20"), Jet: true})
 	for _, c := range []struct{ letter, title string }{{"b", "far behind"}} {
 		rows = append(rows, Row{
 			Name: "followers-behind", Title: "Followers far behind: each has 500 records to catch up with, by process, S3 model (scenario " + strings.ToUpper(c.letter) + ")",
 			Cases: []Case{{Name: c.title, Args: args("followers --reader process --keys 10000 --followers 10000 --mb-per-second 5 --poll 5s --offline 0.2 --offline-for 30s --prefill 500 --from-start --page 100 --model s3-standard --cache 256MiB --at-once 256 --warm-up 10s --measure 60s")}},
-			Goals: []Goal{atMost("gets_per_data_block", 1.1)},
+			Goals: []Goal{atMost("gets_per_data_block", 1.1), budget, held},
 			Show:  append([]string{"poll_p50_ms", "poll_p99_ms", "data_blocks_per_second"}, show...),
 		})
 	}

@@ -32,6 +32,7 @@ var meanings = map[string]string{
 	"data_blocks_per_second":                    "data blocks that the reader did not have in memory",
 	"gets_per_data_block":                       "GETs that polls asked for per such block",
 	"reader_rss_peak_bytes":                     "most memory that the reader process had resident",
+	"reader_memory_budget_bytes":                "the caches and the transfers of a reader and four memtables, and Go's memory limit",
 	"reader_cpu_cores":                          "processor time of the reader process per second",
 	"reader_gets_per_second":                    "all GETs of the reader process",
 	"reader_request_dollars_per_month":          "its requests, if the window lasted for 30 days",

@@ -197,7 +197,9 @@ func (p *Place) run(ctx context.Context, name string, parameters any, f func(*si
 	}
 	r, err := s.result(name, parameters)
 	if err == nil {
-		defer s.limit()()
+		if p.target() == "library" {
+			defer limit(p.Log.budget())()
+		}
 		err = f(s, r)
 	}
 	if cleaned := s.close(); err == nil {
@@ -212,16 +214,17 @@ func (p *Place) run(ctx context.Context, name string, parameters any, f func(*si
 	return r.end(), nil
 }
 
-// unseen is what a process has resident beside what Go's collector knows of: its code, above all.
-const unseen = 56 << 20
+// unseen is what a process has resident beside what Go's collector counts, its code above all, and what the collector is
+// late by.
+func unseen(budget int64) int64 { return 40<<20 + budget/16 }
 
-// limit makes Go's collector keep to the log's budget until it is undone, as a program does that holds little else. What
-// the environment says comes first.
-func (p *Place) limit() (undo func()) {
-	if p.target() != "library" || os.Getenv("GOMEMLIMIT") != "" {
+// limit makes Go's collector keep to a budget until it is undone, as a program does that holds little but a log. What the
+// environment says comes first.
+func limit(budget int64) (undo func()) {
+	if os.Getenv("GOMEMLIMIT") != "" {
 		return func() {}
 	}
-	was := debug.SetMemoryLimit(p.Log.budget() - unseen)
+	was := debug.SetMemoryLimit(budget - unseen(budget))
 	return func() { debug.SetMemoryLimit(was) }
 }
 
