@@ -45,7 +45,7 @@ func readEverything(c *Cache, src objstore.Reader, tab Table) (es []entry, rows 
 // TestEveryFlippedByteIsNoticed: a table with one wrong byte gives an error or
 // the right data, never other data.
 func TestEveryFlippedByteIsNoticed(t *testing.T) {
-	for _, compression := range []Compression{MinLZ, None} {
+	for _, compression := range []Compression{Zstd, None} {
 		o := optionsFor(compression, 400)
 		good := randomEntries(rand.New(rand.NewPCG(8, 8)), []string{"", "a", "b"}, 40, 0)
 		b, tab := build(t, o, good)

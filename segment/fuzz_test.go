@@ -76,7 +76,7 @@ func FuzzDecodeManifest(f *testing.F) {
 // handles anywhere reach the decoders; tail says where the tail is said to begin.
 func FuzzOpen(f *testing.F) {
 	es := randomEntries(rand.New(rand.NewPCG(8, 8)), []string{"", "a", "b"}, 20, 0)
-	b, tab := build(f, optionsFor(MinLZ, 400), es)
+	b, tab := build(f, optionsFor(Zstd, 400), es)
 	f.Add(b, uint16(tab.Tail), true)
 	f.Add(b[tab.Tail:], uint16(0), true)
 	f.Fuzz(func(t *testing.T, b []byte, tail uint16, seal bool) {

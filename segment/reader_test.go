@@ -24,7 +24,7 @@ func optionsFor(c Compression, block int) WriterOptions {
 // TestReaderShowsWhatWasWritten compares every way to read a table with a
 // sorted slice: hostile keys, every compression, blocks from one entry up.
 func TestReaderShowsWhatWasWritten(t *testing.T) {
-	for i, o := range []WriterOptions{optionsFor(MinLZ, 0), optionsFor(Zstd, 4096), optionsFor(None, 1), optionsFor(MinLZ, 600)} {
+	for i, o := range []WriterOptions{optionsFor(Zstd, 0), optionsFor(Zstd, 4096), optionsFor(None, 1), optionsFor(Zstd, 600)} {
 		t.Run(fmt.Sprintf("compression=%d/block=%d", o.Compression, o.BlockBytes), func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(uint64(i), 1))
 			keys := hostileKeys()
@@ -106,7 +106,7 @@ func checkListings(t *testing.T, r *Reader, es []entry, keys []string) {
 func TestIteratorWalks(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	es := randomEntries(rng, []string{"a", "b"}, 500, 0)
-	r, _, _ := openTest(t, optionsFor(MinLZ, 700), es)
+	r, _, _ := openTest(t, optionsFor(Zstd, 700), es)
 	b := slices.DeleteFunc(slices.Clone(es), func(e entry) bool { return e.key != "b" })
 	it := r.Entries(ctx, []byte("b"), 0, 0, false, EntryOptions{})
 	defer it.Close()

@@ -46,7 +46,8 @@ func (s *sink) Finish() error {
 		s.done = s.buffer
 		return nil
 	}
-	b := make([]byte, 0, (len(s.chunks)-1)*sinkChunk+s.used)
+	size := (len(s.chunks)-1)*sinkChunk + s.used
+	b := make([]byte, 0, size+size/16) // room for the next table that is written into it
 	for i, c := range s.chunks {
 		n := sinkChunk
 		if i == len(s.chunks)-1 {

@@ -16,10 +16,8 @@ import (
 type Compression uint8
 
 const (
-	// MinLZ is fast: what a flush uses.
-	MinLZ Compression = iota
-	// Zstd is level 1, small: what consolidation uses.
-	Zstd
+	// Zstd is level 1, small, where it gains something.
+	Zstd Compression = iota
 	// None stores blocks as they are.
 	None
 )
@@ -40,7 +38,7 @@ type WriterOptions struct {
 	Segment uint64
 	// BaseMs is what times are stored relative to. No entry may be older.
 	BaseMs int64
-	// Compression defaults to MinLZ.
+	// Compression defaults to Zstd.
 	Compression Compression
 	// BlockBytes defaults to DefaultBlockBytes.
 	BlockBytes int
@@ -110,24 +108,17 @@ func NewWriter(o WriterOptions) *Writer {
 	return w
 }
 
-// profile is how blocks are compressed.
-//
-// A flushed table is written twice and read seldom: there a block is compressed
-// for one per cent. Beside random values, rows have sequences and times that
-// shrink to that. A merged one is read for long: for less than twelve per cent
-// its blocks stay as they are. What is random, or compressed already, would take
-// zstd most of a merge's CPU to find out block by block: there samples tell.
+// profile is how blocks are compressed. What is random, or compressed already,
+// would take zstd most of the time that a table takes to find out block by block:
+// there samples tell, and MinLZ is tried instead. Listing rows, which come first,
+// nearly always shrink. For less than twelve per cent a block stays as it is.
 func (c Compression) profile() *sstable.CompressionProfile {
-	p := *sstable.MinLZCompression
-	switch c {
-	case None:
+	if c == None {
 		return sstable.NoCompression
-	case Zstd:
-		p.Name, p.DataBlocks = "zstd1", sstable.ZstdCompression.DataBlocks
-		p.DataBlocks.Level, p.AdaptiveReductionCutoffPercent = 1, 5
-	default:
-		p.MinReductionPercent = 1
 	}
+	p := *sstable.MinLZCompression
+	p.Name, p.DataBlocks = "zstd1", sstable.ZstdCompression.DataBlocks
+	p.DataBlocks.Level, p.AdaptiveReductionCutoffPercent = 1, 5
 	return &p
 }
 

@@ -196,7 +196,7 @@ func (m *merger) nextKey() ([]piece, error) {
 
 func (m *merger) write(pieces []piece) error {
 	o := m.out()
-	o.Compression, o.BaseMs = segment.Zstd, m.baseMs
+	o.BaseMs = m.baseMs
 	w := segment.NewWriter(o)
 	err := m.fill(w, pieces)
 	data, table, finishErr := w.Finish()
