@@ -23,7 +23,7 @@ type flusher struct {
 	built chan *generation // to the installer, in order
 	table atomic.Uint64    // number of the last table of this epoch
 	turns chan struct{}    // one for each generation that is built or put
-	spare chan []byte      // buffers for tables, while there is work
+	spare bodies           // while there is work
 }
 
 // flushWindow is how many generations are built or put at one time: as many as
@@ -33,7 +33,7 @@ const flushWindow = keptMemtables - 1
 func newFlusher(d *LogDb) *flusher {
 	return &flusher{
 		db: d, kick: make(chan struct{}, 1), built: make(chan *generation, flushWindow),
-		turns: make(chan struct{}, flushWindow), spare: make(chan []byte, flushWindow),
+		turns: make(chan struct{}, flushWindow), spare: make(bodies, flushWindow),
 	}
 }
 
@@ -42,7 +42,8 @@ func (f *flusher) run() {
 	for {
 		g := f.nextAfter(last)
 		if g == nil {
-			for len(f.turns) == 0 && f.take() != nil {
+			if len(f.turns) == 0 {
+				f.spare.clear()
 			}
 			select {
 			case <-f.db.stop.Done():
@@ -89,16 +90,6 @@ func (f *flusher) begin(g *generation) bool {
 	return true
 }
 
-// take returns a buffer that an upload gave back, or none.
-func (f *flusher) take() []byte {
-	select {
-	case b := <-f.spare:
-		return b
-	default:
-		return nil
-	}
-}
-
 // nextAfter returns the generation after last that the shipper has decided.
 func (f *flusher) nextAfter(last *generation) *generation {
 	gens := f.db.state.generations()
@@ -140,7 +131,7 @@ func (f *flusher) parts(g *generation, mem *memtable.Table) (parts []part) {
 // put builds and puts the tables of a generation.
 func (f *flusher) put(g *generation, parts []part) error {
 	for _, p := range parts {
-		body, tables, err := p.build(f.take())
+		body, tables, err := p.build(f.spare.take())
 		if err != nil {
 			return err
 		}
@@ -176,7 +167,7 @@ func (p *part) build(buffer []byte) ([]byte, []segment.Table, error) {
 	}
 	sorted.Rewind(false)
 	o := p.name
-	o.BaseMs, o.Compression, o.Buffer = p.mem.FirstMs(), segment.MinLZ, buffer
+	o.BaseMs, o.Buffer = p.mem.FirstMs(), buffer
 	w := segment.NewWriter(o)
 	err := fill(w, sorted)
 	body, t, finishErr := w.Finish() // also after an error: it ends the writer's goroutine
@@ -214,19 +205,8 @@ func (f *flusher) name(g *generation) segment.WriterOptions {
 	return segment.WriterOptions{Log: f.db.logID, ID: id, Nonce: objstore.NewID(), Segment: g.segment}
 }
 
-// upload puts a table. Its bytes may be overwritten by another one if the
-// first attempt went well: after one that was given up, a client may still be
-// sending them.
 func (f *flusher) upload(body []byte, t segment.Table) error {
-	retry := f.db.retry("flush")
-	err := putTable(f.db.stop, f.db.bucket, f.db.store.Cache, f.db.logID, body, t, retry)
-	if err == nil && retry.pauses == 0 {
-		select {
-		case f.spare <- body[:0]:
-		default:
-		}
-	}
-	return err
+	return f.spare.put(f.db.stop, f.db.bucket, f.db.store.Cache, f.db.logID, body, t, f.db.retry("flush"))
 }
 
 // putTable puts a table under its name until it is there. Only this epoch

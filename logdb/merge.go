@@ -187,11 +187,12 @@ func (t *merger) rewrite(ctx context.Context, job compact.Job) (out []segment.Ta
 	for _, in := range job.Tables {
 		base = min(base, in.FirstMs)
 	}
+	spare := make(bodies, mergePuts+1)
 	options := func() segment.WriterOptions {
 		t.table++
 		return segment.WriterOptions{
 			Log: t.log, ID: segment.TableID{Compacted: true, Epoch: t.epoch, N: t.table}, Nonce: objstore.NewID(),
-			Segment: job.Segment, BaseMs: base, Compression: segment.Zstd,
+			Segment: job.Segment, BaseMs: base, Buffer: spare.take(),
 		}
 	}
 	puts, ctx := errgroup.WithContext(ctx)
@@ -200,7 +201,7 @@ func (t *merger) rewrite(ctx context.Context, job compact.Job) (out []segment.Ta
 		out = append(out, table)
 		t.hooks.at("compact: merged")
 		puts.Go(func() error {
-			err := putTable(ctx, t.bucket, t.store.Cache, t.log, body, table, t.retry("compact"))
+			err := spare.put(ctx, t.bucket, t.store.Cache, t.log, body, table, t.retry("compact"))
 			t.hooks.at("compact: put")
 			return err
 		})
