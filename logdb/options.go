@@ -110,7 +110,8 @@ type Memory struct {
 // Budget is what these add up to, in bytes, with the defaults where a field is
 // zero: four memtables, the queue, both caches and the transfers. Go's collector
 // does not know of it and lets garbage grow beyond: a program that holds little
-// else gives it to debug.SetMemoryLimit, or GOMEMLIMIT.
+// else gives it, less about 128 MiB for its code and what the collector is late
+// by, to debug.SetMemoryLimit or GOMEMLIMIT.
 func (m Memory) Budget() int64 {
 	o := Options{Memory: m}.withDefaults()
 	return o.Memory.Queue + o.Memory.readers()

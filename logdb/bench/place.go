@@ -215,8 +215,8 @@ func (p *Place) run(ctx context.Context, name string, parameters any, f func(*si
 }
 
 // unseen is what a process has resident beside what Go's collector counts, its code above all, and what the collector is
-// late by.
-func unseen(budget int64) int64 { return 40<<20 + budget/16 }
+// late by: a few buffers of the size of a memtable.
+func unseen(budget int64) int64 { return 100<<20 + budget/32 }
 
 // limit makes Go's collector keep to a budget until it is undone, as a program does that holds little but a log. What the
 // environment says comes first.
