@@ -5,6 +5,9 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/logdb-go/logdb/listing"
 	"github.com/logdb-go/logdb/segment"
@@ -33,23 +36,35 @@ func (v *View) Get(ctx context.Context, key []byte, sequence uint64) (Entry, boo
 
 // Count returns how many entries of key have sequences in [lo, hi): what a
 // scan would return. A table that lies inside the range answers with its
-// listing; only of one that lies across its ends are entries read.
+// listing; only of one that lies across its ends are entries read. Tables are
+// asked side by side: a key of many segments would else wait for two requests to
+// each, one after the other.
 func (v *View) Count(ctx context.Context, key []byte, lo, hi uint64) (uint64, error) {
 	i, j := v.within(lo, hi)
 	parts := v.Parts[i:j]
 	if lo >= v.recentFrom() {
 		parts = v.Recent.Parts
 	}
-	total := uint64(0)
+	var total atomic.Uint64
+	asked, ctx := errgroup.WithContext(ctx)
+	asked.SetLimit(countsAtOnce)
 	for i := range parts {
-		n, err := v.countPart(ctx, &parts[i], key, lo, hi)
-		if err != nil {
-			return 0, err
+		if p := &parts[i]; p.Mem != nil || p.Table.MayContain(key) {
+			asked.Go(func() error {
+				n, err := v.countPart(ctx, p, key, lo, hi)
+				total.Add(n)
+				return err
+			})
 		}
-		total += n
 	}
-	return total, nil
+	if err := asked.Wait(); err != nil {
+		return 0, err
+	}
+	return total.Load(), nil
 }
+
+// countsAtOnce bounds the tables that one Count asks at one time.
+const countsAtOnce = 16
 
 func (v *View) countPart(ctx context.Context, p *Part, key []byte, lo, hi uint64) (uint64, error) {
 	if p.Mem != nil {
@@ -60,7 +75,7 @@ func (v *View) countPart(ctx context.Context, p *Part, key []byte, lo, hi uint64
 		l, _ := p.Mem.Listing(key, lo, hi)
 		return l.Records, nil
 	}
-	if _, _, ok := p.clip(lo, hi); !ok || !p.Table.MayContain(key) {
+	if _, _, ok := p.clip(lo, hi); !ok {
 		return 0, nil
 	}
 	if !p.inside(lo, hi) {
