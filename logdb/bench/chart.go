@@ -8,7 +8,8 @@ import (
 	"slices"
 )
 
-// chart is bars beneath each other, which begin at 0.
+// chart is bars beneath each other. They begin at 0, unless they differ so much that only their orders of magnitude can
+// be shown.
 type chart struct {
 	title, figure string
 	bars          []bar
@@ -26,15 +27,15 @@ type bar struct {
 var colours = []string{"#2b6cb0", "#a0aec0", "#dd6b20"}
 
 const (
-	chartWidth = 760
-	chartLeft  = 250 // room for names
+	chartWidth = 860
+	chartLeft  = 340 // room for names
 	chartRight = 90  // room for numbers
 )
 
 // svg draws the chart.
 func (c *chart) svg() []byte {
 	const top, step = 60, 28
-	x := c.scale()
+	x, how := c.scale()
 	height := top + step*len(c.bars) + 12
 	if len(c.legend) > 1 {
 		height += 24
@@ -43,7 +44,7 @@ func (c *chart) svg() []byte {
 	fmt.Fprintf(w, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d" font-family="sans-serif" font-size="13">`+"\n", chartWidth, height, chartWidth, height)
 	w.rect(0, 0, chartWidth, float64(height), "#ffffff")
 	w.text(15, 22, "start", c.title)
-	w.text(15, 42, "start", c.figure)
+	w.text(15, 42, "start", c.figure+how)
 	for i, b := range c.bars {
 		y := float64(top + i*step)
 		w.rect(chartLeft, y, x(b.value.median)-chartLeft, 18, colours[b.colour%len(colours)])
@@ -65,16 +66,30 @@ func (c *chart) svg() []byte {
 	return w.Bytes()
 }
 
-// scale returns where a value lies across the chart.
-func (c *chart) scale() func(float64) float64 {
-	most := c.mark
+// scale returns where a value lies across the chart, and what is to be said of that.
+func (c *chart) scale() (x func(float64) float64, how string) {
+	const across, apart = chartWidth - chartLeft - chartRight, 500
+	most, least := c.mark, math.Inf(1)
 	for _, b := range c.bars {
 		most = max(most, b.value.most)
+		if b.value.median > 0 {
+			least = min(least, b.value.median)
+		}
 	}
 	if most <= 0 {
 		most = 1
 	}
-	return func(v float64) float64 { return chartLeft + max(v, 0)/most*(chartWidth-chartLeft-chartRight) }
+	if most < apart*least || c.mark > 0 {
+		return func(v float64) float64 { return chartLeft + max(v, 0)/most*across }, ""
+	}
+	from := math.Floor(math.Log10(least))
+	decades := math.Log10(most) - from
+	return func(v float64) float64 {
+		if v <= 0 {
+			return chartLeft
+		}
+		return chartLeft + max(math.Log10(v)-from, 0)/decades*across
+	}, fmt.Sprintf("; logarithmic, from %s", number(math.Pow(10, from)))
 }
 
 type svg struct{ bytes.Buffer }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -163,6 +164,33 @@ func TestRunsGoOn(t *testing.T) {
 	o.Rows = []string{"fastest"}
 	if err := RunGoals(t.Context(), &out, o); err == nil || !strings.Contains(err.Error(), `no row "fastest"`) {
 		t.Errorf("error is %v, want that there is no such row", err)
+	}
+}
+
+// Bars that differ by more than a reader could see are drawn by their orders of magnitude; a zero stays at the left.
+func TestScale(t *testing.T) {
+	at := func(v float64) spread { return spread{v, v, v} }
+	for _, c := range []struct {
+		values []float64
+		how    string
+		want   []float64 // shares of the width
+	}{
+		{[]float64{0, 5, 10}, "", []float64{0, 0.5, 1}},
+		{[]float64{0, 0.5, 1, 1000}, "; logarithmic, from 0.1", []float64{0, 0.1747, 0.25, 1}},
+	} {
+		ch := &chart{}
+		for _, v := range c.values {
+			ch.bars = append(ch.bars, bar{value: at(v)})
+		}
+		x, how := ch.scale()
+		if how != c.how {
+			t.Errorf("%v: scale is %q, want %q", c.values, how, c.how)
+		}
+		for i, v := range c.values {
+			if got := (x(v) - chartLeft) / (chartWidth - chartLeft - chartRight); math.Abs(got-c.want[i]) > 1e-3 {
+				t.Errorf("%v: %v lies at %v, want %v", c.values, v, got, c.want[i])
+			}
+		}
 	}
 }
 

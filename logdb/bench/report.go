@@ -108,7 +108,7 @@ func (p *report) overview() error {
 
 // short cuts a figure's name to what fits beside a bar.
 func short(figure string) string {
-	const most = 24
+	const most = 32
 	if len(figure) <= most {
 		return figure
 	}
