@@ -57,6 +57,9 @@ func killAgain(t *testing.T, url string, named int) {
 		rng.Shuffle(len(runs), func(i, j int) { runs[i], runs[j] = runs[j], runs[i] })
 		runs = runs[:named]
 	}
+	if runs[0] == "open: locked" { // there is no log yet to check
+		runs = append(runs[1:], runs[0])
+	}
 	for range *killLoops {
 		runs = append(runs, "")
 	}
