@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"slices"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/logdb-go/logdb/objstore"
 	"github.com/logdb-go/logdb/objstore/objstoretest"
@@ -55,6 +57,26 @@ func onlyListings(t *testing.T, b *objstoretest.Requests, m *segment.Manifest, p
 			t.Errorf("%s is read %d times, want at most %d", op.Name, reads[op.Name], perTable)
 		}
 	}
+}
+
+// A count over many segments that nobody has read takes the time of a few tables,
+// not of all of them one after the other.
+func TestCountAsksTablesSideBySide(t *testing.T) {
+	const segments, get = 48, 20 * time.Millisecond
+	synctest.Test(t, func(t *testing.T) {
+		b := objstore.NewMem()
+		manySegments(t, b, segments, 40)
+		always := objstoretest.Quantiles{P50: get, P99: get}
+		r := openReader(t, objstoretest.NewLatency(b, objstoretest.LatencyModel{Put: always, Get: always}), ReaderOptions{RefreshInterval: -1})
+		begun := time.Now()
+		if n, err := r.Count(t.Context(), []byte("key 0007"), Range{}); err != nil || n != segments {
+			t.Fatalf("%d records, %v, want %d", n, err, segments)
+		}
+		// Two reads of each table, sixteen tables at once.
+		if took, want := time.Since(begun), segments/16*2*get; took != want {
+			t.Errorf("it took %v, want %v", took, want)
+		}
+	})
 }
 
 // Listing keys, and counting the records of one, over a hundred segments reads

@@ -183,16 +183,12 @@ func (t *merger) reason(ctx context.Context, job compact.Job, err error) error {
 
 // rewrite puts the merge of a job's tables into the bucket.
 func (t *merger) rewrite(ctx context.Context, job compact.Job) (out []segment.Table, err error) {
-	base := job.Tables[0].FirstMs
-	for _, in := range job.Tables {
-		base = min(base, in.FirstMs)
-	}
 	spare := make(bodies, mergePuts+1)
 	options := func() segment.WriterOptions {
 		t.table++
 		return segment.WriterOptions{
 			Log: t.log, ID: segment.TableID{Compacted: true, Epoch: t.epoch, N: t.table}, Nonce: objstore.NewID(),
-			Segment: job.Segment, BaseMs: base, Buffer: spare.take(),
+			Segment: job.Segment, Buffer: spare.take(),
 		}
 	}
 	puts, ctx := errgroup.WithContext(ctx)

@@ -89,12 +89,12 @@ func (a *Ahead) left() int64 {
 	if wanted <= 0 || wanted >= math.MaxInt64/2 {
 		return wanted
 	}
-	return wanted + wanted/16 + minWindow/4 - a.expected
+	return wanted + wanted/16 + MinWindow/4 - a.expected
 }
 
 // clip makes a window of a long scan no larger than what is left for it.
 func (a *Ahead) clip(window int64) int64 {
-	return min(window, max(a.left(), minWindow))
+	return min(window, max(a.left(), MinWindow))
 }
 
 // goes tells, at a read that the scan waits for, whether it is a long one, and

@@ -196,7 +196,7 @@ func gatedScan(t *testing.T, budget *objstore.Budget) (*Reader, *gated) {
 		return g
 	}, budget)
 	<-open
-	r.BoundReadAhead(minWindow)
+	r.BoundReadAhead(MinWindow)
 	return r, g
 }
 
@@ -208,8 +208,8 @@ func TestReadsUnderWayDouble(t *testing.T) {
 		want   []int
 	}{
 		{256 << 20, []int{1, 2, 3, 5, 9, 17, 32, 32}},
-		{2 * 4 * (minWindow + 100), []int{1, 2, 3, 4, 4, 4}}, // four windows of almost 64 KiB: one of them is what the scan waits for
-		{minWindow, []int{1, 1, 1, 1}},
+		{2 * 4 * (MinWindow + 100), []int{1, 2, 3, 4, 4, 4}}, // four windows of almost 64 KiB: one of them is what the scan waits for
+		{MinWindow, []int{1, 1, 1, 1}},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			r, g := gatedScan(t, objstore.NewBudget(c.budget))
@@ -327,7 +327,7 @@ func TestReadsAheadStayBeforeTheEnd(t *testing.T) {
 		most = max(most, hi)
 	}
 	start := int64(100 * (4<<10 + 40)) // of "b"
-	if most > start+end+end/10+2*minWindow {
+	if most > start+end+end/10+2*MinWindow {
 		t.Errorf("read to offset %d, want about %d at most", most, start+end)
 	}
 }
@@ -355,7 +355,7 @@ func TestLongScanIsAsFastAsParallelReads(t *testing.T) {
 			r, err := c.Open(ctx, slow, o.Log, tab)
 			must(t, err)
 			slow.requests()
-			r.BoundReadAhead(maxWindow / 16)
+			r.BoundReadAhead(MaxWindow / 16)
 			a := c.Ahead(&wanter{})
 			begun := time.Now()
 			if n := len(direction(t, r.Entries(ctx, []byte("k"), 0, 0, false, EntryOptions{Ahead: &a}))); n != 2000 {

@@ -168,7 +168,7 @@ type ListingIter struct {
 func (r *Reader) newListingIter(ctx context.Context, lower, upper []byte) *ListingIter {
 	it := &ListingIter{}
 	it.table, it.lower, it.upper = r.table, lower, upper
-	it.start(ctx, r, minWindow)
+	it.start(ctx, r, MinWindow)
 	return it
 }
 

@@ -42,12 +42,15 @@ func (f *tailFile) ReadAt(_ context.Context, p []byte, off int64) error {
 	return nil
 }
 
+// A scan reads a table through a window of MinWindow bytes at first, and of
+// twice as many each time up to MaxWindow.
 const (
-	minWindow = 64 << 10
-	maxWindow = 4 << 20
+	MinWindow = 64 << 10
+	MaxWindow = 4 << 20
+
 	// shortRead is what an iterator may read and be no scan yet: the disk keeps
 	// it at once, and what follows when it is read a second time.
-	shortRead = 2 * minWindow
+	shortRead = 2 * MinWindow
 )
 
 // extent is a half-open range of bytes of a table.
@@ -79,12 +82,12 @@ type readAhead struct {
 }
 
 func (a *readAhead) init(s *scan, r *Reader, window int64) {
-	a.name, a.src, a.scan, a.most = r.table.name, r.src, s, maxWindow
+	a.name, a.src, a.scan, a.most = r.table.name, r.src, s, MaxWindow
 	a.disk, a.piece = r.cache.disk, piece{log: r.table.self.log, table: r.table.key}
 	if r.ahead > 0 {
-		a.most = min(max(r.ahead, minWindow), maxWindow)
+		a.most = min(max(r.ahead, MinWindow), MaxWindow)
 	}
-	a.window = min(max(window, minWindow), a.most)
+	a.window = min(max(window, MinWindow), a.most)
 }
 
 // ReadAt implements objstorage.ReadHandle.
@@ -136,7 +139,7 @@ func (a *readAhead) fetch(ctx context.Context, want extent) error {
 	long := a.ahead.goes(a.buf != nil && (want.lo == a.at.hi || want.hi == a.at.lo))
 	a.carry()
 	if a.last.hi != 0 && want.lo != a.last.hi && want.hi != a.last.lo {
-		a.window = minWindow
+		a.window = MinWindow
 	}
 	window := a.window
 	if long && a.ahead.depth > 1 {

@@ -13,8 +13,8 @@ import (
 // Merge reads the inputs, tables of one segment in concatenation order, and
 // hands the same entries to emit as tables sorted by key, one after the other:
 // the object's bytes, which are emit's to keep, and what the manifest says of
-// them. out is asked for the options of every output; compression and base time
-// are Merge's to choose.
+// them. out is asked for the options of every output; their base time is Merge's
+// to choose.
 //
 // An output ends before the key that would take it above maxBytes. That is
 // estimated from how well the data compressed until then, since a table begins

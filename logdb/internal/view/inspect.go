@@ -43,11 +43,7 @@ func (v *View) Inspect(ctx context.Context, key []byte, lo, hi uint64) (Inspecti
 			continue
 		}
 		if p.Mem != nil {
-			n, err := v.countPart(ctx, p, key, lo, hi)
-			if err != nil {
-				return Inspection{}, err
-			}
-			in.Records += n
+			in.Records += p.countMem(key, lo, hi)
 			continue
 		}
 		if !p.Table.MayContain(key) {
@@ -93,25 +89,18 @@ func (v *View) inspectTable(ctx context.Context, p *Part, key []byte, lo, hi uin
 		return in, tableError(p.Table, err)
 	}
 	in.Blocks, in.Bytes = uint64(blocks), uint64(bytes)
-	in.Records, err = v.countPart(ctx, p, key, lo, hi)
+	in.Records, err = v.countTable(ctx, p, key, lo, hi)
 	return in, err
 }
 
-// A scan reads a table through a window that begins at firstWindow bytes and
-// doubles up to lastWindow. What remains behind a window is taken along if it is
-// not more than another one.
-const (
-	firstWindow = 64 << 10
-	lastWindow  = 8 << 20
-)
-
 // reads is how many reads a scan makes of so many bytes of blocks. There is one
-// even where the filter was wrong and there are none.
+// even where the filter was wrong and there are none. What remains behind a
+// window is taken along if it is not more than another one.
 func reads(bytes uint64) uint64 {
 	n := uint64(0)
-	for window := uint64(firstWindow); ; window = min(2*window, lastWindow) {
+	for window := uint64(segment.MinWindow); ; window = min(2*window, segment.MaxWindow) {
 		n++
-		if bytes <= window || bytes <= 2*window && bytes <= lastWindow {
+		if bytes <= window || bytes <= 2*window && bytes <= segment.MaxWindow {
 			return n
 		}
 		bytes -= window

@@ -45,17 +45,39 @@ func (v *View) Count(ctx context.Context, key []byte, lo, hi uint64) (uint64, er
 	if lo >= v.recentFrom() {
 		parts = v.Recent.Parts
 	}
-	var total atomic.Uint64
-	asked, ctx := errgroup.WithContext(ctx)
-	asked.SetLimit(countsAtOnce)
+	total, tables := uint64(0), make([]*Part, 0, len(parts))
 	for i := range parts {
-		if p := &parts[i]; p.Mem != nil || p.Table.MayContain(key) {
-			asked.Go(func() error {
-				n, err := v.countPart(ctx, p, key, lo, hi)
-				total.Add(n)
-				return err
-			})
+		switch p := &parts[i]; {
+		case p.Mem != nil:
+			total += p.countMem(key, lo, hi)
+		case p.Table.MayContain(key):
+			tables = append(tables, p)
 		}
+	}
+	n, err := v.countTables(ctx, tables, key, lo, hi)
+	if err != nil {
+		return 0, err
+	}
+	return total + n, nil
+}
+
+func (v *View) countTables(ctx context.Context, tables []*Part, key []byte, lo, hi uint64) (uint64, error) {
+	if len(tables) == 1 {
+		return v.countTable(ctx, tables[0], key, lo, hi)
+	}
+	var next, total atomic.Uint64
+	asked, ctx := errgroup.WithContext(ctx)
+	for range min(len(tables), countsAtOnce) {
+		asked.Go(func() error {
+			for i := next.Add(1) - 1; i < uint64(len(tables)); i = next.Add(1) - 1 {
+				n, err := v.countTable(ctx, tables[i], key, lo, hi)
+				if err != nil {
+					return err
+				}
+				total.Add(n)
+			}
+			return nil
+		})
 	}
 	if err := asked.Wait(); err != nil {
 		return 0, err
@@ -66,15 +88,16 @@ func (v *View) Count(ctx context.Context, key []byte, lo, hi uint64) (uint64, er
 // countsAtOnce bounds the tables that one Count asks at one time.
 const countsAtOnce = 16
 
-func (v *View) countPart(ctx context.Context, p *Part, key []byte, lo, hi uint64) (uint64, error) {
-	if p.Mem != nil {
-		lo, hi, ok := p.clip(lo, hi)
-		if !ok {
-			return 0, nil
-		}
-		l, _ := p.Mem.Listing(key, lo, hi)
-		return l.Records, nil
+func (p *Part) countMem(key []byte, lo, hi uint64) uint64 {
+	lo, hi, ok := p.clip(lo, hi)
+	if !ok {
+		return 0
 	}
+	l, _ := p.Mem.Listing(key, lo, hi)
+	return l.Records
+}
+
+func (v *View) countTable(ctx context.Context, p *Part, key []byte, lo, hi uint64) (uint64, error) {
 	if _, _, ok := p.clip(lo, hi); !ok {
 		return 0, nil
 	}
