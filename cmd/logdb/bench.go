@@ -185,18 +185,14 @@ func (a *app) benchReport() *cobra.Command {
 func (a *app) benchLines() *cobra.Command {
 	return &cobra.Command{
 		Use:   "lines FILE...",
-		Short: "Print results of goals as Go's benchmarks print theirs, for benchstat",
+		Short: "Print results as Go's benchmarks print theirs, for benchstat",
 		Example: `  logdb bench lines before/ingest-100k.json > before.txt
   logdb bench lines after/ingest-100k.json > after.txt
   benchstat before.txt after.txt`,
 		Args: wantArgs(1, 1000),
 		RunE: func(_ *cobra.Command, args []string) error {
 			for _, file := range args {
-				r, err := bench.ReadRecorded(file)
-				if err != nil {
-					return err
-				}
-				if err := r.WriteLines(a.stdout); err != nil {
+				if err := bench.WriteLines(a.stdout, file); err != nil {
 					return err
 				}
 			}

@@ -57,6 +57,13 @@ func TestBenchPrintsOneObject(t *testing.T) {
 	if r.Benchmark != "verify" || r.Bucket != "file" || r.Metrics["read_records"] != 500 {
 		t.Errorf("result is %+v", r)
 	}
+	must(t, os.WriteFile("runs.json", append(out, out...), 0o666))
+	lines := start(t, "bench", "lines", "runs.json")
+	printed, _ := io.ReadAll(lines.stdout)
+	lines.want(exitOK, "")
+	if text := string(printed); strings.Count(text, "\n") != 2 || !strings.Contains(text, "\nBenchmarkVerify 1 ") {
+		t.Errorf("lines for benchstat are:\n%s", text)
+	}
 	kept, err := filepath.Glob("kept/verify-*.json")
 	must(t, err)
 	if len(kept) != 1 {

@@ -72,7 +72,7 @@ func RunGoals(ctx context.Context, w io.Writer, o GoalOptions) error {
 // row runs what is missing of a row.
 func (o *GoalOptions) row(ctx context.Context, row Row) (*Recorded, error) {
 	file := filepath.Join(o.Results, row.Name+".json")
-	r, err := ReadRecorded(file)
+	r, err := readRecorded(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		r, err = &Recorded{Row: row.Name, Quick: o.Quick}, nil
 	}
@@ -127,8 +127,8 @@ func (o *GoalOptions) once(ctx context.Context, row Row, c Case) (*Result, error
 	return result, nil
 }
 
-// ReadRecorded reads what [RunGoals] wrote of a row.
-func ReadRecorded(file string) (*Recorded, error) {
+// readRecorded reads what [RunGoals] wrote of a row.
+func readRecorded(file string) (*Recorded, error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
 		return nil, fmt.Errorf("bench: results: %w", err)

@@ -205,7 +205,7 @@ func TestLines(t *testing.T) {
 			}
 		}
 	}
-	if err := r.WriteLines(&out); err != nil {
+	if err := r.writeLines(&out); err != nil {
 		t.Fatal(err)
 	}
 	want := "BenchmarkIngest10/LogDb 1 0.5 cpu_seconds_per_gb 3 records_per_second\n" +

@@ -18,7 +18,7 @@ import (
 func Report(dir, page string) error {
 	p := &report{dir: dir, page: page}
 	for _, row := range Goals(false) {
-		r, err := ReadRecorded(filepath.Join(dir, row.Name+".json"))
+		r, err := readRecorded(filepath.Join(dir, row.Name+".json"))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
