@@ -13,14 +13,15 @@ import (
 // here and not asked of the go command: its answer would be served from the
 // test cache after an import was added.
 var arrows = map[string][]string{
-	"objstore":                nil,
+	"internal/turn":           nil,
+	"objstore":                {"internal/turn"},
 	"objstore/objstoretest":   {"objstore"},
-	"segment":                 {"objstore"},
-	"wal":                     {"objstore"},
+	"segment":                 {"internal/turn", "objstore"},
+	"wal":                     {"internal/turn", "objstore"},
 	"listing":                 {"segment", "objstore"},
-	"logdb/internal/memtable": {"wal", "listing"},
+	"logdb/internal/memtable": {"internal/turn", "wal", "listing"},
 	"logdb/internal/view":     {"logdb/internal/memtable", "listing", "segment", "objstore"},
-	"logdb/internal/compact":  {"logdb/internal/view", "listing", "segment", "objstore"},
+	"logdb/internal/compact":  {"internal/turn", "logdb/internal/view", "listing", "segment", "objstore"},
 	"logdb/internal/inspect":  {"wal", "listing", "segment", "objstore"},
 	"logdb": {"logdb/internal/memtable", "logdb/internal/view", "logdb/internal/compact", "logdb/internal/inspect",
 		"wal", "listing", "segment", "objstore"},
@@ -44,6 +45,7 @@ var vendors = map[string][]string{
 	"github.com/thanos-io/":               {"objstore"},
 	"github.com/cockroachdb/pebble/v2/":   {"segment", "wal", "logdb"},
 	"github.com/klauspost/compress/":      {"wal", "segment", "cmd/logdb"},
+	"github.com/cespare/xxhash/":          {"objstore"},
 	"github.com/spf13/cobra":              {"cmd/logdb"},
 	"github.com/schollz/progressbar/":     {"cmd/logdb"},
 	"github.com/HdrHistogram/":            {"logdb/bench"},

@@ -4,6 +4,8 @@ import (
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2/objstorage"
+
+	"github.com/logdb-go/logdb/internal/turn"
 )
 
 const sinkChunk = 1 << 20
@@ -12,10 +14,10 @@ var sinkChunks = sync.Pool{New: func() any { return new([sinkChunk]byte) }}
 
 // sink takes a table's bytes as they come. Chunks instead of one growing
 // slice: growing copies everything several times and leaves garbage as large
-// as the table. A buffer that was given, and has grown with the tables before,
-// is better still.
+// as the table. A buffer that was given, of a table before, is better still:
+// what fits into it stays there.
 type sink struct {
-	buffer []byte // nil: chunks
+	buffer []byte // filled first, and not grown
 	chunks []*[sinkChunk]byte
 	used   int // of the last chunk
 	done   []byte
@@ -25,10 +27,8 @@ var _ objstorage.Writable = (*sink)(nil)
 
 // Write implements objstorage.Writable.
 func (s *sink) Write(p []byte) error {
-	if s.buffer != nil {
-		s.buffer = append(s.buffer, p...)
-		return nil
-	}
+	n := min(len(p), cap(s.buffer)-len(s.buffer))
+	s.buffer, p = append(s.buffer, p[:n]...), p[n:]
 	for len(p) > 0 {
 		if len(s.chunks) == 0 || s.used == sinkChunk {
 			s.chunks, s.used = append(s.chunks, sinkChunks.Get().(*[sinkChunk]byte)), 0
@@ -42,18 +42,19 @@ func (s *sink) Write(p []byte) error {
 
 // Finish implements objstorage.Writable.
 func (s *sink) Finish() error {
-	if s.buffer != nil || len(s.chunks) == 0 {
+	if len(s.chunks) == 0 {
 		s.done = s.buffer
 		return nil
 	}
-	size := (len(s.chunks)-1)*sinkChunk + s.used
+	size := len(s.buffer) + (len(s.chunks)-1)*sinkChunk + s.used
 	b := make([]byte, 0, size+size/16) // room for the next table that is written into it
+	b = turn.Copy(b, s.buffer)
 	for i, c := range s.chunks {
 		n := sinkChunk
 		if i == len(s.chunks)-1 {
 			n = s.used
 		}
-		b = append(b, c[:n]...)
+		b = turn.Copy(b, c[:n])
 	}
 	s.done = b
 	s.release()

@@ -9,6 +9,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/sstable"
 	"github.com/cockroachdb/pebble/v2/sstable/block"
 
+	"github.com/logdb-go/logdb/internal/turn"
 	"github.com/logdb-go/logdb/objstore"
 )
 
@@ -42,8 +43,8 @@ type WriterOptions struct {
 	Compression Compression
 	// BlockBytes defaults to DefaultBlockBytes.
 	BlockBytes int
-	// Buffer is overwritten by the table that Finish returns, and grows if it
-	// has to. Nil: a new one.
+	// Buffer is overwritten by the table that Finish returns. A larger table is
+	// returned in new memory.
 	Buffer []byte
 }
 
@@ -66,6 +67,7 @@ type Writer struct {
 	min, last []byte // smallest key, and largest key of a listing row
 	t         Table
 	lastSeq   uint64
+	work      turn.Work
 }
 
 var (
@@ -227,11 +229,15 @@ func (w *Writer) count(keyLen int, seq uint64, ms int64, flags Flags, value []by
 	w.t.FirstMs, w.t.LastMs = min(w.t.FirstMs, ms), max(w.t.LastMs, ms)
 }
 
+// rowWork is what a row takes beside its bytes, finding it in a memtable included.
+const rowWork = 512
+
 // add writes the row of keyBuf.
 func (w *Writer) add(value []byte) error {
 	if w.err != nil {
 		return w.err
 	}
+	w.work.Did(rowWork + len(value))
 	if err := w.raw.Add(sstable.InternalKey{UserKey: w.keyBuf, Trailer: trailer}, value, false); err != nil {
 		return w.fail(fmt.Errorf("segment: table %s: %w", w.t.Name(), err))
 	}

@@ -1,9 +1,13 @@
 package segment
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"math"
+	"math/rand/v2"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -145,4 +149,24 @@ func TestAddDoesNotAllocate(t *testing.T) {
 	}
 	_, _, err := w.Finish()
 	must(t, err)
+}
+
+// A table is the same in whatever memory it is built, and stays in a buffer that is large enough.
+func TestWriterOverwritesABuffer(t *testing.T) {
+	es := randomEntries(rand.New(rand.NewPCG(1, 2)), hostileKeys(), 20_000, 1)
+	slices.SortFunc(es, compareEntries)
+	o := testOptions()
+	o.Compression = None // an encoder's output may depend on what it has encoded before
+	want, wantTable := build(t, o, es)
+	for _, size := range []int{1, 1000, len(want) - 1, len(want), 2 * len(want)} {
+		buffer := bytes.Repeat([]byte{0xff}, size)
+		o.Buffer = buffer[:min(size, 10)]
+		got, table := build(t, o, es)
+		if !bytes.Equal(got, want) || !reflect.DeepEqual(table, wantTable) {
+			t.Errorf("in %d bytes: the table is another one", size)
+		}
+		if inPlace := &got[0] == &buffer[0]; inPlace != (size >= len(want)) {
+			t.Errorf("%d bytes in a buffer of %d: built in it is %v", len(want), size, inPlace)
+		}
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/logdb-go/logdb/internal/turn"
 	"github.com/logdb-go/logdb/listing"
 	"github.com/logdb-go/logdb/logdb/internal/view"
 	"github.com/logdb-go/logdb/segment"
@@ -63,6 +64,8 @@ type merger struct {
 	rows    rowHeap
 	pending []piece // the next key's, read and not yet in an output
 	row     []byte
+
+	work turn.Work
 
 	// Memory for pieces of the key that is read and of the output that is made.
 	ofKey, ofOutput []piece
@@ -170,6 +173,9 @@ func (m *merger) cutKey() []piece {
 	return cut
 }
 
+// rowWork is what reading a listing row takes, in bytes copied.
+const rowWork = 512
+
 // nextKey returns the pieces of the smallest key not yet seen, in
 // concatenation order. They are good until the next call.
 func (m *merger) nextKey() ([]piece, error) {
@@ -190,6 +196,7 @@ func (m *merger) nextKey() ([]piece, error) {
 		if err := m.rows.advance(); err != nil {
 			return nil, err
 		}
+		m.work.Did(rowWork)
 	}
 	return pieces, nil
 }

@@ -5,6 +5,8 @@ import (
 	"cmp"
 	"encoding/binary"
 	"slices"
+
+	"github.com/logdb-go/logdb/internal/turn"
 )
 
 // order is the streams of a table in ascending key order. It is immutable.
@@ -25,10 +27,12 @@ func (t *Table) sorted() []uint32 {
 	}
 	// Numbers are handed out in order: what is new follows what was sorted.
 	items := make([]sortItem, 0, int(n-1)-len(old))
+	var work turn.Work
 	for id := uint32(len(old)) + 1; id < n; id++ {
 		items = append(items, sortItem{key: t.keyOf(t.streams.at(id)), stream: id})
+		work.Did(keyWork)
 	}
-	sortByKey(items, 0)
+	sortByKey(items, 0, &work)
 	ids := t.mergeOrder(old, items)
 	t.order.Store(&order{streams: ids})
 	return ids
@@ -46,6 +50,12 @@ func (t *Table) mergeOrder(old []uint32, items []sortItem) []uint32 {
 	return append(ids, old...)
 }
 
+// What finding a key takes, and looking at two, in bytes copied.
+const (
+	keyWork     = 256
+	compareWork = 16
+)
+
 // sortItem is one key to sort. window is eight bytes of the key from the depth
 // that is being sorted, padded with zeros; rest is how many bytes the key has
 // from there, 9 for more than eight.
@@ -59,13 +69,15 @@ type sortItem struct {
 // sortByKey sorts distinct keys that agree in their first depth bytes. It
 // compares eight bytes at a time behind what all of them have in common, since
 // keys often share a long beginning, and goes deeper only where those agree.
-func sortByKey(items []sortItem, depth int) {
+func sortByKey(items []sortItem, depth int, work *turn.Work) {
 	for len(items) > 1 {
 		depth = commonPrefix(items, depth)
 		for i := range items {
 			items[i].look(depth)
+			work.Did(compareWork)
 		}
 		slices.SortFunc(items, func(a, b sortItem) int {
+			work.Did(compareWork)
 			if c := cmp.Compare(a.window, b.window); c != 0 {
 				return c
 			}
@@ -73,13 +85,13 @@ func sortByKey(items []sortItem, depth int) {
 		})
 		// Only keys that go on behind the window can still be out of order.
 		// The last such run is sorted by the loop and not by recursion.
-		items = deepen(items, depth+8)
+		items = deepen(items, depth+8, work)
 		depth += 8
 	}
 }
 
 // deepen sorts all runs of undecided items but the last, which it returns.
-func deepen(items []sortItem, depth int) []sortItem {
+func deepen(items []sortItem, depth int, work *turn.Work) []sortItem {
 	var last []sortItem
 	for len(items) > 0 {
 		n := 1
@@ -87,7 +99,7 @@ func deepen(items []sortItem, depth int) []sortItem {
 			n++
 		}
 		if n > 1 {
-			sortByKey(last, depth)
+			sortByKey(last, depth, work)
 			last = items[:n]
 		}
 		items = items[n:]

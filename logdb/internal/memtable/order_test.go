@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"github.com/logdb-go/logdb/internal/turn"
 )
 
 // Keys over a tiny alphabet agree in long beginnings and end at every offset of
@@ -25,7 +27,7 @@ func TestSortByKeyIsByteOrder(t *testing.T) {
 		for key := range distinct {
 			items = append(items, sortItem{key: []byte(key)})
 		}
-		sortByKey(items, 0)
+		sortByKey(items, 0, &turn.Work{})
 		if !slices.IsSortedFunc(items, func(a, b sortItem) int { return bytes.Compare(a.key, b.key) }) {
 			t.Fatalf("%d keys out of order", len(items))
 		}
