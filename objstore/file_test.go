@@ -232,3 +232,24 @@ func TestFileForeignFiles(t *testing.T) {
 		t.Fatalf("list: got %q", got)
 	}
 }
+
+// What is larger than a manifest gets is hashed faster, and all of it is.
+func TestETagsOfLargeObjects(t *testing.T) {
+	b := openFile(t, t.TempDir())
+	for _, size := range []int{8 << 20, 8<<20 + 1, 9 << 20} {
+		data := make([]byte, size)
+		first := put(t, b, "large", string(data), objstore.Always())
+		if _, err := b.GetIfChanged(t.Context(), "large", first); !errors.Is(err, objstore.ErrNotModified) {
+			t.Errorf("%d bytes: read with the etag of the put: got %v, want ErrNotModified", size, err)
+		}
+		for _, at := range []int{0, size / 2, size - 1} {
+			data[at]++
+			etag := put(t, b, "large", string(data), objstore.IfMatch(first))
+			if etag == first {
+				t.Errorf("%d bytes: another byte at %d has the same etag, %s", size, at, etag)
+			}
+			data[at]--
+			put(t, b, "large", string(data), objstore.IfMatch(etag))
+		}
+	}
+}
