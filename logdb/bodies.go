@@ -7,9 +7,10 @@ import (
 	"github.com/logdb-go/logdb/segment"
 )
 
-// bodies are buffers of tables that are in the bucket, for those that come next.
-// A table is as large as a memtable: as garbage, a few of them would take the
-// process far beyond its budget before a collector is there.
+// bodies are buffers of objects that are in the bucket, for those that come
+// next. A table is as large as a memtable: as garbage, a few of them would take
+// the process far beyond its budget before a collector is there, and memory that
+// is new costs more than what is written into it.
 type bodies chan []byte
 
 // take returns a buffer, or nil if there is none.
@@ -22,22 +23,31 @@ func (b bodies) take() []byte {
 	}
 }
 
-// clear lets go of all of them.
-func (b bodies) clear() {
-	for b.take() != nil {
+// keep lets go of all but n of them.
+func (b bodies) keep(n int) {
+	for len(b) > n {
+		b.take()
 	}
 }
 
-// put puts a table. Its bytes may be overwritten by another one if the first
-// attempt went well: after one that was given up, a client may still be sending
-// them.
+// give returns a buffer whose object is in the bucket. Its bytes may only be
+// overwritten if the first attempt went well: after one that was given up, a
+// client may still be sending them.
+func (b bodies) give(body []byte, sent *retry) {
+	if sent.pauses > 0 {
+		return
+	}
+	select {
+	case b <- body[:0]:
+	default:
+	}
+}
+
+// put puts a table and takes its buffer.
 func (b bodies) put(ctx context.Context, to objstore.Bucket, cache *segment.Cache, log objstore.ID, body []byte, t segment.Table, retry *retry) error {
 	err := putTable(ctx, to, cache, log, body, t, retry)
-	if err == nil && retry.pauses == 0 {
-		select {
-		case b <- body[:0]:
-		default:
-		}
+	if err == nil {
+		b.give(body, retry)
 	}
 	return err
 }

@@ -133,7 +133,7 @@ func TestTheFirstUnderANumberStays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, b := context.Background(), objstore.NewMem()
 		d := openLog(t, b, Options{})
-		late := wal.EncodeData(wal.ObjectHeader{
+		late := wal.AppendData(nil, wal.ObjectHeader{
 			Kind: wal.Data, Log: d.logID, At: wal.Position{Epoch: 1}, Nonce: objstore.NewID(), Start: 0, End: 1,
 		}, []wal.Frame{forged(0, "another's")})
 		if _, err := b.Put(ctx, wal.ObjectName(1, 0), late, objstore.IfAbsent()); err != nil {

@@ -23,7 +23,7 @@ type flusher struct {
 	built chan *generation // to the installer, in order
 	table atomic.Uint64    // number of the last table of this epoch
 	turns chan struct{}    // one for each generation that is built or put
-	spare bodies           // while there is work
+	spare bodies           // all while there is work, one until nothing is left to flush
 }
 
 // flushWindow is how many generations are built or put at one time: as many as
@@ -43,7 +43,7 @@ func (f *flusher) run() {
 		g := f.nextAfter(last)
 		if g == nil {
 			if len(f.turns) == 0 {
-				f.spare.clear()
+				f.spare.keep(f.db.state.unflushed())
 			}
 			select {
 			case <-f.db.stop.Done():

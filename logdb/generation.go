@@ -210,6 +210,16 @@ func (s *state) manifest() *segment.Manifest {
 	return s.mu.manifest
 }
 
+// unflushed is 1 if a memtable holds something, else 0.
+func (s *state) unflushed() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.mu.gens) > 1 || len(s.mu.gens) == 1 && len(s.mu.gens[0].frames) > 0 {
+		return 1
+	}
+	return 0
+}
+
 // frames returns a generation's frames from index i on, the bytes of all of
 // its frames, and whether it is sealed. The slice is append-only, so the caller
 // may keep it.

@@ -52,6 +52,7 @@ func (d *LogDb) installGeneration(g *generation) error {
 	d.installed.advance(d.installed.get() + 1)
 	d.collector.removedWAL(m, d.epoch)
 	wake(d.freed)
+	wake(d.flusher.kick) // it may have nothing left to do
 	wake(d.maintainer.kick)
 	if err := d.trimTo(m); err != nil {
 		return err

@@ -222,7 +222,7 @@ func TestKeptEndsAtTables(t *testing.T) {
 		h := wal.ObjectHeader{At: wal.Position{Epoch: 1, Number: number}, Start: start, End: end, MinMs: 1, MaxMs: 1}
 		f := wal.AppendBatch(nil, int(end-start), func(int) (key, value []byte) { return []byte("k"), []byte("v") })
 		f.Stamp(start, 1, 1, 0)
-		obj, err := wal.DecodeObject(wal.ObjectName(1, number), wal.EncodeData(h, []wal.Frame{f}))
+		obj, err := wal.DecodeObject(wal.ObjectName(1, number), wal.AppendData(nil, h, []wal.Frame{f}))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -230,7 +230,7 @@ func (d *LogDb) start(ctx context.Context, op *opening) error {
 	if op.rec.end > op.end {
 		d.arrears.applied(op.rec.end, op.rec.localRecords, op.rec.localBytes)
 	}
-	d.shipper = &shipper{db: d, kick: make(chan struct{}, 1), done: make(chan *shipment), end: op.end}
+	d.shipper = &shipper{db: d, kick: make(chan struct{}, 1), done: make(chan *shipment), spare: make(bodies, spareObjects), end: op.end}
 	d.flusher = newFlusher(d)
 	d.limits = &limiter{db: d, kick: make(chan struct{}, 1), raised: make(chan struct{}, 1), manifest: op.current.Limit}
 	u := d.upkeep()

@@ -22,7 +22,7 @@ func (s *shipper) put(sh *shipment) {
 		}
 		body = wal.EncodeTables(sh.header, segment.AppendTables(nil, sh.gen.late))
 	} else {
-		body = wal.EncodeData(sh.header, sh.frames)
+		body = wal.AppendData(s.spare.take(), sh.header, sh.frames)
 		if s.db.opts.hooks.put == nil {
 			sh.frames = nil
 		}
@@ -33,7 +33,10 @@ func (s *shipper) put(sh *shipment) {
 	if send := s.db.opts.hooks.put; send != nil {
 		err = send(s, sh, body)
 	} else {
-		err = putObject(ctx, s.db.bucket, sh.header, body, s.db.retry("ship"))
+		retry := s.db.retry("ship")
+		if err = putObject(ctx, s.db.bucket, sh.header, body, retry); err == nil && sh.header.Kind == wal.Data {
+			s.spare.give(body, retry)
+		}
 	}
 	if err != nil {
 		s.db.fail(err)

@@ -21,6 +21,8 @@ type shipper struct {
 	kick chan struct{}
 	done chan *shipment // a PUT ended well
 
+	spare bodies // of data objects; none while nothing is left to ship
+
 	wanted    atomic.Uint64 // ordinal below which somebody waits for Remote
 	unflushed atomic.Int64  // WAL objects that recovery would have to read
 	asleep    atomic.Bool   // nothing is left to start: the next frame must kick
@@ -58,6 +60,8 @@ const (
 	// under way. Below it somebody who waits for Remote would gain little and
 	// the bill would grow; above it the bytes take as long as the request.
 	parallelObject = 256 << 10
+	// spareObjects is how many buffers of objects are kept for the next ones.
+	spareObjects = 2
 )
 
 // want says that somebody waits for the frames below ordinal to be remote.
@@ -132,6 +136,9 @@ func (s *shipper) startAll() time.Duration {
 		frames, bytes, sealed := s.advance()
 		if len(frames) == 0 {
 			s.asleep.Store(true)
+			if len(s.flying) == 0 {
+				s.spare.keep(0)
+			}
 			if frames, bytes, sealed = s.advance(); len(frames) == 0 { // looked again: no frame is missed
 				return time.Hour
 			}

@@ -229,7 +229,7 @@ func stalledRefresh(s *stage) {
 	s.forge(wal.EncodeFence(wal.ObjectHeader{
 		Kind: wal.Fence, Log: a.logID, At: wal.Position{Epoch: 1, Number: 1}, Nonce: objstore.NewID(), Start: 1, End: 1, Next: wal.Position{Epoch: 9},
 	}), 1, 1)
-	s.forge(wal.EncodeData(wal.ObjectHeader{
+	s.forge(wal.AppendData(nil, wal.ObjectHeader{
 		Kind: wal.Data, Log: a.logID, At: wal.Position{Epoch: 9}, Nonce: objstore.NewID(), Start: 1, End: 2,
 	}, []wal.Frame{forged(1, "dead")}), 9, 0)
 	close(frozen.goOn)
@@ -272,7 +272,7 @@ func gap(s *stage) {
 	a := s.open(s.bucket, s.options(nil))
 	s.append(a, Remote, "0")
 	r := s.reader(s.bucket, ReaderOptions{RefreshInterval: -1})
-	s.forge(wal.EncodeData(wal.ObjectHeader{
+	s.forge(wal.AppendData(nil, wal.ObjectHeader{
 		Kind: wal.Data, Log: a.logID, At: wal.Position{Epoch: 1, Number: 1}, Nonce: objstore.NewID(), Start: 5, End: 6,
 	}, []wal.Frame{forged(5, "beyond")}), 1, 1)
 	s.must(r.Refresh(s.ctx))

@@ -178,7 +178,7 @@ func putRenewed(s *shipper, sh *shipment, body []byte) error {
 		}
 		if sh.header.Kind == wal.Data {
 			sh.header.Nonce = objstore.NewID()
-			body = wal.EncodeData(sh.header, sh.frames)
+			body = wal.AppendData(nil, sh.header, sh.frames)
 		}
 		if errors.Is(err, objstore.ErrPrecondition) {
 			return putObject(s.db.stop, s.db.bucket, sh.header, body, s.db.retry("ship"))
@@ -199,7 +199,7 @@ func putCoalesced(s *shipper, sh *shipment, body []byte) error {
 				for len(frames) > 0 && frames[0].Header().First < more.Start {
 					frames = frames[1:]
 				}
-				body = wal.EncodeData(more, frames)
+				body = wal.AppendData(nil, more, frames)
 			}
 		}
 		return s.attempt(sh.header, body)

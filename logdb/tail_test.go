@@ -18,7 +18,7 @@ func TestTableBeforeAGapLeavesTheTail(t *testing.T) {
 	tl.tables([]segment.Table{{Segment: 4, Start: 24, End: 56}}, 56)
 	h := wal.ObjectHeader{Log: objstore.ID{1}, At: wal.Position{Epoch: 2, Number: 1}, Nonce: objstore.ID{2}, Start: 56, End: 1 << 20, MinMs: 1, MaxMs: 1}
 	seal := wal.NewSeal(wal.Header{Kind: wal.Seal, First: 1 << 20, TimeMs: 1, Segment: 4, SegmentStart: 24}, nil)
-	obj, err := wal.DecodeObject(wal.ObjectName(2, 1), wal.EncodeData(h, []wal.Frame{seal}))
+	obj, err := wal.DecodeObject(wal.ObjectName(2, 1), wal.AppendData(nil, h, []wal.Frame{seal}))
 	if err != nil {
 		t.Fatal(err)
 	}

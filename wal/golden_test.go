@@ -201,7 +201,7 @@ func goldens() []golden {
 		{"data", false, func(*testing.T) []byte {
 			return rawData(headerAt(3, 9, 90), someFrames()[:2])
 		}, object(true), decode},
-		{"data-s2", true, func(*testing.T) []byte { return EncodeData(headerAt(3, 9, 90), someFrames()) }, object(false), decode},
+		{"data-s2", true, func(*testing.T) []byte { return AppendData(nil, headerAt(3, 9, 90), someFrames()) }, object(false), decode},
 		{"tables", false, func(*testing.T) []byte { return EncodeTables(tables, []byte("payload")) }, object(false), decode},
 		{"fence", false, func(*testing.T) []byte { return EncodeFence(fence) }, object(true), decode},
 		{"file", false, goldenFile, func(d *dumper) {
@@ -219,7 +219,7 @@ func goldens() []golden {
 	}
 }
 
-// rawData is EncodeData without the compressor.
+// rawData is AppendData without the compressor.
 func rawData(h ObjectHeader, frames []Frame) []byte {
 	h.Kind = Data
 	body := gather(nil, &h, frames)

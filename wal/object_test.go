@@ -50,7 +50,7 @@ func TestDataObjectRoundTrip(t *testing.T) {
 		"constant":     {batchOf(100, 50, "k="+strings.Repeat("x", 3<<20))},
 	}
 	for name, in := range bodies {
-		b := EncodeData(headerAt(3, 9, 90), in)
+		b := AppendData(nil, headerAt(3, 9, 90), in)
 		o, err := DecodeObject(ObjectName(3, 9), b)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
@@ -68,11 +68,50 @@ func TestDataObjectRoundTrip(t *testing.T) {
 			t.Errorf("%s: header alone: got %+v, %v", name, h, err)
 		}
 	}
-	if c := EncodeData(headerAt(3, 9, 90), bodies["random"])[objectCompressionAt]; c != compressionNone {
+	if c := AppendData(nil, headerAt(3, 9, 90), bodies["random"])[objectCompressionAt]; c != compressionNone {
 		t.Error("a random body was compressed")
 	}
-	if c := EncodeData(headerAt(3, 9, 90), bodies["compressible"])[objectCompressionAt]; c != compressionS2 {
+	if c := AppendData(nil, headerAt(3, 9, 90), bodies["compressible"])[objectCompressionAt]; c != compressionS2 {
 		t.Error("a compressible body was not compressed")
+	}
+}
+
+// An object is appended to what is there, whatever the memory behind it holds, and allocates nothing.
+func TestDataObjectInMemoryUsedBefore(t *testing.T) {
+	h, frames := headerAt(3, 9, 90), someFrames()
+	want := AppendData(nil, h, frames)
+	dirty := bytes.Repeat([]byte{0xff}, 3+2*len(want)+64<<10)
+	got := AppendData(append(dirty[:0], "abc"...), h, frames)
+	if string(got[:3]) != "abc" || !bytes.Equal(got[3:], want) {
+		t.Errorf("got %q, want abc and %q", got, want)
+	}
+	if &got[0] != &dirty[0] {
+		t.Error("the object is elsewhere, although there was room")
+	}
+}
+
+// Whether a large body is worth compressing is told by samples of all of it.
+func TestLargeBodiesAreSampled(t *testing.T) {
+	random := make([]byte, 4<<20)
+	_, _ = rand.NewChaCha8([32]byte{}).Read(random)
+	for _, c := range []struct {
+		plain int // bytes at the end that shrink
+		want  byte
+	}{
+		{0, compressionNone}, {len(random) / 64, compressionNone}, {len(random) / 4, compressionS2}, {len(random) / 4 * 3, compressionS2},
+	} {
+		value := bytes.Clone(random)
+		clear(value[len(value)-c.plain:])
+		in := []Frame{batchOf(100, 50, "k="+string(value))}
+		b := AppendData(nil, headerAt(3, 9, 90), in)
+		if b[objectCompressionAt] != c.want {
+			t.Errorf("%d of %d bytes shrink: got compression %d, want %d", c.plain, len(value), b[objectCompressionAt], c.want)
+		}
+		o, err := DecodeObject(ObjectName(3, 9), b)
+		must(t, err)
+		if got := framesOf(t, o); len(got) != 1 || !bytes.Equal(got[0], in[0]) {
+			t.Errorf("%d of %d bytes shrink: the frame changed on the way", c.plain, len(value))
+		}
 	}
 }
 
@@ -134,7 +173,7 @@ func TestObjectNames(t *testing.T) {
 func TestAFlippedByteInAnObjectIsFound(t *testing.T) {
 	h := headerAt(3, 9, 90)
 	h.End, h.Next = 90, Position{5, 0}
-	for _, b := range [][]byte{EncodeData(headerAt(3, 9, 90), someFrames()), EncodeTables(headerAt(3, 9, 0), []byte("payload")), EncodeFence(h)} {
+	for _, b := range [][]byte{AppendData(nil, headerAt(3, 9, 90), someFrames()), EncodeTables(headerAt(3, 9, 0), []byte("payload")), EncodeFence(h)} {
 		for i := range b {
 			for _, bit := range []byte{0x01, 0x80} {
 				c := bytes.Clone(b)
@@ -180,7 +219,7 @@ func resum(b []byte) []byte {
 
 func TestDecodeObjectRejectsWhatItsChecksumAllows(t *testing.T) {
 	le64 := func(v uint64) []byte { return binary.LittleEndian.AppendUint64(nil, v) }
-	data := EncodeData(headerAt(3, 9, 90), someFrames())
+	data := AppendData(nil, headerAt(3, 9, 90), someFrames())
 	raw := EncodeTables(headerAt(3, 9, 0), []byte("payload"))
 	h := headerAt(3, 9, 90)
 	h.End, h.Next = 90, Position{5, 0}
@@ -238,7 +277,7 @@ func TestObjectHeaderTLVs(t *testing.T) {
 func TestFramesChecksWhatTheHeaderSays(t *testing.T) {
 	frames := someFrames()
 	bad := func(name string, frames []Frame, edit func(b []byte)) {
-		b := EncodeData(headerAt(3, 9, 90), frames)
+		b := AppendData(nil, headerAt(3, 9, 90), frames)
 		if edit != nil {
 			edit(b)
 		}
@@ -282,7 +321,7 @@ func TestFramesChecksWhatTheHeaderSays(t *testing.T) {
 func FuzzDecodeObject(f *testing.F) {
 	h := headerAt(3, 9, 90)
 	h.End, h.Next = 90, Position{5, 0}
-	f.Add(EncodeData(headerAt(3, 9, 90), someFrames()))
+	f.Add(AppendData(nil, headerAt(3, 9, 90), someFrames()))
 	f.Add(EncodeTables(headerAt(3, 9, 0), []byte("payload")))
 	f.Add(EncodeFence(h))
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -304,7 +343,7 @@ func FuzzDecodeObject(f *testing.F) {
 			if !ok || len(frames) == 0 {
 				continue
 			}
-			again, err := DecodeObject(ObjectName(3, 9), EncodeData(o.ObjectHeader, frames))
+			again, err := DecodeObject(ObjectName(3, 9), AppendData(nil, o.ObjectHeader, frames))
 			if err != nil || !bytes.Equal(again.Body, o.Body) {
 				t.Fatalf("what was decoded does not survive encoding: %v", err)
 			}
@@ -346,7 +385,7 @@ func onceEach(n int, build func() (key, value []byte)) func(i int) (key, value [
 	return func(i int) ([]byte, []byte) { return records[i].Key, records[i].Value }
 }
 
-func BenchmarkEncodeData(b *testing.B) {
+func BenchmarkAppendData(b *testing.B) {
 	for _, random := range []bool{false, true} {
 		for _, size := range []int{16 << 10, 1 << 20, 8 << 20} {
 			frames, n := jsonFrames(size, random)
@@ -355,12 +394,12 @@ func BenchmarkEncodeData(b *testing.B) {
 				b.ReportAllocs()
 				var out []byte
 				for b.Loop() {
-					out = EncodeData(headerAt(1, 1, 0), frames)
+					out = AppendData(out[:0], headerAt(1, 1, 0), frames)
 				}
 				b.ReportMetric(float64(n)/float64(len(out)), "ratio")
 			})
 			b.Run(fmt.Sprintf("random=%v/%dK/decode", random, size>>10), func(b *testing.B) {
-				out := EncodeData(headerAt(1, 1, 0), frames)
+				out := AppendData(nil, headerAt(1, 1, 0), frames)
 				b.SetBytes(int64(n))
 				for b.Loop() {
 					o, err := DecodeObject(ObjectName(1, 1), out)

@@ -164,7 +164,7 @@ func (f *fixture) finish() {
 		var body []byte
 		switch h.Kind {
 		case wal.Data:
-			body = wal.EncodeData(h, f.frames[at])
+			body = wal.AppendData(nil, h, f.frames[at])
 		case wal.Tables:
 			body = wal.EncodeTables(h, f.bodies[at])
 		default:
