@@ -120,8 +120,10 @@ func (w *simWorld) runCompactor(ctx context.Context, port *simPort, o CompactorO
 }
 
 // tidy merges and collects what is left in the end, when all is flushed: then
-// every table in the bucket is named.
+// every table in the bucket is named. What the last writer sent and did not wait
+// for has landed by then; in life, the next sweep would find it.
 func (w *simWorld) tidy() {
+	time.Sleep(w.profile.maxDelay)
 	c, err := OpenCompactor(w.ctx, w.port("tidy"), CompactorOptions{hooks: hooks{off: w.c.off, steady: true}})
 	if err != nil {
 		w.oracle.fail("final compactor: %v", err)
