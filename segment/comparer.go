@@ -2,6 +2,7 @@ package segment
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 
 	"github.com/cockroachdb/pebble/v2/sstable"
@@ -15,8 +16,8 @@ var keyComparer = (&sstable.Comparer{
 	Split:                splitKey,
 	Compare:              compareKeys,
 	Equal:                bytes.Equal,
-	ComparePointSuffixes: bytes.Compare,
-	CompareRangeSuffixes: bytes.Compare,
+	ComparePointSuffixes: compareSuffixes,
+	CompareRangeSuffixes: compareSuffixes,
 	AbbreviatedKey:       abbreviateKey,
 	Separator:            separateKeys,
 	Successor:            func(dst, a []byte) []byte { return append(dst, a...) },
@@ -30,10 +31,22 @@ var keySchema = colblk.DefaultKeySchema(keyComparer, 16)
 // prefixes, which end in 0x00, and about bare suffixes.
 func splitKey(k []byte) int {
 	n := len(k)
-	if n >= suffixBytes && k[n-1] == suffixBytes {
-		return n - suffixBytes
+	if n == 0 || k[n-1] > maxSuffixBytes || int(k[n-1]) > n {
+		return n
 	}
-	return n
+	return n - int(k[n-1]) // 0x00 is the length of no suffix
+}
+
+// compareSuffixes compares numbers, which in tables of version 1 have leading zeros. No suffix comes first.
+func compareSuffixes(a, b []byte) int {
+	switch {
+	case len(a) == len(b):
+		return bytes.Compare(a, b)
+	case len(a) == 0 || len(b) == 0:
+		return cmp.Compare(len(a), len(b))
+	default:
+		return cmp.Compare(suffixOf(a), suffixOf(b))
+	}
 }
 
 func compareKeys(a, b []byte) int {
@@ -41,7 +54,7 @@ func compareKeys(a, b []byte) int {
 	if c := bytes.Compare(a[:an], b[:bn]); c != 0 {
 		return c
 	}
-	return bytes.Compare(a[an:], b[bn:])
+	return compareSuffixes(a[an:], b[bn:])
 }
 
 func abbreviateKey(k []byte) uint64 {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -26,7 +27,7 @@ var freeze = flag.Bool("freeze", false, "write missing files below testdata/form
 // frozen returns the bytes in the file, which are got if -freeze makes it.
 func frozen(t *testing.T, name string, got []byte) []byte {
 	t.Helper()
-	path := filepath.Join("testdata", "format", "v1", name)
+	path := filepath.Join("testdata", "format", filepath.FromSlash(name))
 	want, err := os.ReadFile(path)
 	if os.IsNotExist(err) && *freeze {
 		must(t, os.WriteFile(path, got, 0o666))
@@ -59,23 +60,44 @@ func goldenEntries() []entry {
 	}
 }
 
-// TestGoldenTable: bytes of version 1 stay readable, and are what this build
-// writes as long as Pebble is the same.
+// TestGoldenTable: bytes of every version stay readable, and those of the last
+// are what this build writes as long as Pebble is the same.
 func TestGoldenTable(t *testing.T) {
 	o := testOptions()
 	o.Compression = None
 	b, tab := build(t, o, goldenEntries())
-	want := frozen(t, "table.sst", b)
-	if !bytes.Equal(b, want) {
-		t.Errorf("got %d bytes, want %d: this build writes another table", len(b), len(want))
+	last := frozen(t, "v2/table.sst", b)
+	if !bytes.Equal(b, last) {
+		t.Errorf("got %d bytes, want %d: this build writes another table", len(b), len(last))
 	}
-	es, rows, err := readEverything(NewCache(0, 0), newBucket(t, tab.Name(), want), tab)
-	must(t, err)
-	wantEntries(t, "entries", es, goldenEntries())
-	if got := strings.Join(rows, " "); got != `"" "1" "apple" "2" "pear" "1"` {
-		t.Errorf("listing: got %s", got)
+	checkDump(t, "v2/table.txt", dumpTable(t, last))
+	for _, b := range [][]byte{last, frozen(t, "v1/table.sst", nil)} {
+		foot, err := parseFooter(b, int64(len(b)))
+		must(t, err)
+		tab.Size, tab.Tail = int64(len(b)), int64(foot.index.Offset)
+		bucket := newBucket(t, tab.Name(), b)
+		es, rows, err := readEverything(NewCache(0, 0), bucket, tab)
+		must(t, err)
+		wantEntries(t, "entries", es, goldenEntries())
+		if got := strings.Join(rows, " "); got != `"" "1" "apple" "2" "pear" "1"` {
+			t.Errorf("listing: got %s", got)
+		}
+		r, err := NewCache(1<<20, 0).Open(t.Context(), bucket, testLog, tab)
+		must(t, err)
+		for _, c := range []struct{ start, end uint64 }{{0, 10}, {0, 11}, {10, 300}, {11, 301}, {256, 300}, {300, 1 << 40}, {301, 1 << 40}} {
+			it := r.Entries(t.Context(), []byte("apple"), c.start, c.end, true, EntryOptions{})
+			var got []uint64
+			for it.Next() {
+				got = append(got, it.Sequence())
+			}
+			must(t, it.Close())
+			want := slices.DeleteFunc([]uint64{10, 300}, func(s uint64) bool { return s < c.start || s >= c.end })
+			if !slices.Equal(got, want) {
+				t.Errorf("apple in [%d, %d): got %v, want %v", c.start, c.end, got, want)
+			}
+		}
+		must(t, r.Close())
 	}
-	checkDump(t, "table.txt", dumpTable(t, want))
 }
 
 // dumpTable shows what lies where in an uncompressed table of one data block.
@@ -144,17 +166,17 @@ func dumpRows(t *testing.T, line func(uint64, string, ...any), h block.Handle, b
 func TestGoldenManifest(t *testing.T) {
 	m := testManifest()
 	b := EncodeManifest(m)
-	want := frozen(t, "manifest.bin", b)
+	want := frozen(t, "v1/manifest.bin", b)
 	if got, err := DecodeManifest(want); err != nil || !reflect.DeepEqual(got, m) {
 		t.Errorf("got %+v, %v, want %+v", got, err, m)
 	}
 	if !bytes.Equal(b, want) {
 		t.Errorf("got %x, want %x", b, want)
 	}
-	checkDump(t, "manifest.txt", dumpManifest(want))
+	checkDump(t, "v1/manifest.txt", dumpManifest(want))
 
 	ts := m.Segments[2].Tables
-	want = frozen(t, "tables.bin", AppendTables(nil, ts))
+	want = frozen(t, "v1/tables.bin", AppendTables(nil, ts))
 	if got, err := DecodeTables(want); err != nil || !reflect.DeepEqual(got, ts) || !bytes.Equal(AppendTables(nil, ts), want) {
 		t.Errorf("tables: got %+v, %v, want %+v", got, err, ts)
 	}
@@ -167,7 +189,7 @@ func TestGoldenPacked(t *testing.T) {
 	for i := range uint64(20) {
 		m.Segments[2].Tables = append(m.Segments[2].Tables, testTable(7, 100+i, 210, 300))
 	}
-	want := frozen(t, "manifest-packed.bin", EncodeManifest(m))
+	want := frozen(t, "v1/manifest-packed.bin", EncodeManifest(m))
 	if got, err := DecodeManifest(want); err != nil || !reflect.DeepEqual(got, m) || want[offFlags] != manifestSnappy {
 		t.Errorf("got %+v, %v, flags %d", got, err, want[offFlags])
 	}

@@ -1,9 +1,9 @@
 package segment
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/bits"
 
 	"github.com/logdb-go/logdb/objstore"
 )
@@ -30,8 +30,8 @@ const (
 const (
 	keyTerminator = 0x00
 	// The suffix ends with its own length, so that a table key can be split from its end.
-	suffixBytes = 8 + 1
-	minTableKey = 1 + 1 + suffixBytes
+	maxSuffixBytes = 8 + 1
+	minTableKey    = 1 + 1 + 1
 )
 
 var errTableKey = errors.New("malformed table key")
@@ -54,9 +54,14 @@ func appendPrefix(dst []byte, kind Kind, key []byte) []byte {
 	return append(dst, keyTerminator)
 }
 
+// appendSuffix appends as few bytes as suffix needs: none for 0. Tables hold few bytes beside keys and values, and most
+// of them would be these.
 func appendSuffix(dst []byte, suffix uint64) []byte {
-	dst = binary.BigEndian.AppendUint64(dst, suffix)
-	return append(dst, suffixBytes)
+	n := (bits.Len64(suffix) + 7) / 8
+	for i := n - 1; i >= 0; i-- {
+		dst = append(dst, byte(suffix>>(8*i)))
+	}
+	return append(dst, byte(n+1))
 }
 
 // ParseKey takes a table key apart. key aliases k. A kind this build does not
@@ -64,25 +69,33 @@ func appendSuffix(dst []byte, suffix uint64) []byte {
 // objstore.ErrUnsupported if it may not; anything malformed matches
 // objstore.ErrCorrupt.
 func ParseKey(k []byte) (kind Kind, key []byte, suffix uint64, err error) {
-	n := len(k)
+	if len(k) < minTableKey {
+		return 0, nil, 0, corruptKey("length", len(k), minTableKey)
+	}
+	n := splitKey(k)
 	switch {
-	case n < minTableKey:
-		return 0, nil, 0, corruptKey("length", n, minTableKey)
-	case k[n-1] != suffixBytes:
-		return 0, nil, 0, corruptKey("last byte", int(k[n-1]), suffixBytes)
-	case k[n-suffixBytes-1] != keyTerminator:
-		return 0, nil, 0, corruptKey("terminator", int(k[n-suffixBytes-1]), keyTerminator)
+	case n == len(k):
+		return 0, nil, 0, corruptKey("last byte", int(k[n-1]), maxSuffixBytes)
+	case n < 2:
+		return 0, nil, 0, corruptKey("length", len(k), len(k)-n+2)
+	case k[n-1] != keyTerminator:
+		return 0, nil, 0, corruptKey("terminator", int(k[n-1]), keyTerminator)
+	case k[n] == 0 && len(k)-n != maxSuffixBytes: // version 1 always has eight bytes
+		return 0, nil, 0, corruptKey("first byte of the suffix", 0, 1)
 	}
 	kind = Kind(k[0])
 	if kind >= kindCritical {
 		return 0, nil, 0, fmt.Errorf("segment: table key of kind %#02x, want below %#02x: %w", byte(kind), byte(kindCritical), objstore.ErrUnsupported)
 	}
-	return kind, k[1 : n-suffixBytes-1], suffixOf(k), nil
+	return kind, k[1 : n-1], suffixOf(k), nil
 }
 
-// suffixOf needs a key that ends in a suffix.
-func suffixOf(k []byte) uint64 {
-	return binary.BigEndian.Uint64(k[len(k)-suffixBytes:])
+// suffixOf needs a key that ends in a suffix: of others it is 0.
+func suffixOf(k []byte) (suffix uint64) {
+	for at := splitKey(k); at < len(k)-1; at++ {
+		suffix = suffix<<8 | uint64(k[at])
+	}
+	return suffix
 }
 
 func corruptKey(what string, got, want int) error {

@@ -15,10 +15,10 @@ import (
 	"github.com/logdb-go/logdb/objstore"
 )
 
-var testSequences = []uint64{0, 1, 8, 9, 0x0900, 255, 256, 1 << 32, math.MaxUint64 - 1, math.MaxUint64}
+var testSequences = []uint64{0, 1, 8, 9, 0x0900, 255, 256, 65_535, 65_536, 1<<24 - 1, 1 << 32, 1 << 56, math.MaxUint64 - 1, math.MaxUint64}
 
-// TestKeysSortLikeTheirParts: bytes sort as (kind, key, suffix) does, whatever
-// the keys are made of.
+// TestKeysSortLikeTheirParts: table keys sort as (kind, key, suffix) does,
+// whatever the keys are made of.
 func TestKeysSortLikeTheirParts(t *testing.T) {
 	type parts struct {
 		kind Kind
@@ -101,10 +101,13 @@ func TestParseKeyRejects(t *testing.T) {
 		want error
 	}{
 		{"empty", func(k []byte) []byte { return nil }, objstore.ErrCorrupt},
-		{"no room for a suffix", func(k []byte) []byte { return k[len(k)-minTableKey+1:] }, objstore.ErrCorrupt},
-		{"suffix of another length", func(k []byte) []byte { k[len(k)-1] = 8; return k }, objstore.ErrCorrupt},
-		{"bare prefix", func(k []byte) []byte { return append(k[:len(k)-suffixBytes], "0123456789\x00"...) }, objstore.ErrCorrupt},
-		{"no terminator", func(k []byte) []byte { k[len(k)-suffixBytes-1] = 1; return k }, objstore.ErrCorrupt},
+		{"too short", func(k []byte) []byte { return k[:minTableKey-1] }, objstore.ErrCorrupt},
+		{"no room for kind and terminator", func(k []byte) []byte { return []byte{0, 1, 3} }, objstore.ErrCorrupt},
+		{"suffix longer than the key", func(k []byte) []byte { k[len(k)-1] = 8; return k }, objstore.ErrCorrupt},
+		{"suffix longer than a sequence", func(k []byte) []byte { return append(k[:len(k)-1], "123456789\x0a"...) }, objstore.ErrCorrupt},
+		{"suffix with a leading zero", func(k []byte) []byte { return append(k[:len(k)-2], 0, 77, 3) }, objstore.ErrCorrupt},
+		{"bare prefix", func(k []byte) []byte { return append(k[:len(k)-2], "0123456789\x00"...) }, objstore.ErrCorrupt},
+		{"no terminator", func(k []byte) []byte { k[len(k)-3] = 1; return k }, objstore.ErrCorrupt},
 		{"kind from the future", func(k []byte) []byte { k[0] = 0x80; return k }, objstore.ErrUnsupported},
 		{"last kind", func(k []byte) []byte { k[0] = 0xff; return k }, objstore.ErrUnsupported},
 	} {

@@ -17,8 +17,8 @@ const (
 )
 
 // tableVersion is the version of the table format: key, entry and property
-// codec together.
-const tableVersion = 1
+// codec together. In version 1, which is read, every suffix has eight bytes.
+const tableVersion = 2
 
 // tableIdentity is the property that says whose table this is.
 //
@@ -52,8 +52,8 @@ func decodeIdentity(b []byte) (p tableIdentity, err error) {
 	if len(b) == 0 {
 		return p, fmt.Errorf("property %s: got none, want one", tableProperty)
 	}
-	if b[0] != tableVersion {
-		return p, fmt.Errorf("table version: got %d, want %d: %w", b[0], tableVersion, objstore.ErrUnsupported)
+	if b[0] < 1 || b[0] > tableVersion {
+		return p, fmt.Errorf("table version: got %d, want 1 to %d: %w", b[0], tableVersion, objstore.ErrUnsupported)
 	}
 	if len(b) != identityBytes {
 		return p, fmt.Errorf("property %s: got %d bytes, want %d", tableProperty, len(b), identityBytes)
