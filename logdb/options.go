@@ -168,7 +168,7 @@ type Retention struct {
 const (
 	keptMemtables  = 4
 	maxBatchBytes  = 256 << 20
-	flushAtObjects = 128  // unflushed WAL objects at which the memtable is flushed early
+	flushAtObjects = 256  // unflushed WAL objects at which the memtable is flushed early: a minute of them, as options are by default
 	holdAtObjects  = 1024 // and at which appends wait
 	shipWindow     = 16   // WAL objects started above the lowest unresolved one
 )

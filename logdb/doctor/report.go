@@ -91,7 +91,7 @@ const (
 
 	// What a writer does by default: a flush is two writes, and is due when so much is unflushed.
 	flushEvery   = time.Minute
-	flushObjects = 128
+	flushObjects = 256
 	flushPuts    = 2
 	// And a reader: it reads the manifest when that has changed, and at the latest after this time.
 	manifestEvery = 30 * time.Second

@@ -19,7 +19,7 @@ func TestAMonthIsPriced(t *testing.T) {
 	o.Readers = 10
 	c := examine(t, objstore.NewMem(), o).Cost
 	const month = 30 * 24 * 3600.0
-	puts := month*4 + 2*month/32 // 128 objects are 32 s
+	puts := month*4 + 2*month/60 // 256 objects are 64 s
 	gets := 10 * (month*4 + month + month/30)
 	idle := 10 * (month + month/30)
 	if c.Puts != puts || math.Abs(c.Gets-gets) > 1 || math.Abs(c.IdleGets-idle) > 1 {
@@ -28,12 +28,16 @@ func TestAMonthIsPriced(t *testing.T) {
 	if want := puts*0.005/1000 + gets*0.0004/1000; math.Abs(c.Dollars-want) > 0.01 {
 		t.Errorf("got $%v, want $%v", c.Dollars, want)
 	}
-	for _, part := range []string{"month/250ms ship", "2 * month/32s flush", "10 readers", "$0.005/1000", "$0.0004/1000"} {
+	for _, part := range []string{"month/250ms ship", "2 * month/1m0s flush", "10 readers", "$0.005/1000", "$0.0004/1000"} {
 		if !strings.Contains(c.Formula(), part) {
 			t.Errorf("formula %q lacks %q", c.Formula(), part)
 		}
 	}
-	o.ShipInterval, o.Readers, o.Prices = 10*time.Second, 0, doctor.Prices{Put: 1}
+	o.ShipInterval, o.Readers, o.Prices = 125*time.Millisecond, 0, doctor.Prices{Put: 1}
+	if c = examine(t, objstore.NewMem(), o).Cost; c.Puts != month*8+2*month/32 { // 256 objects are 32 s
+		t.Errorf("every 125 ms: got %+v", c)
+	}
+	o.ShipInterval = 10 * time.Second
 	if c = examine(t, objstore.NewMem(), o).Cost; c.Puts != month/10+2*month/60 || c.Gets != 0 || c.Dollars != c.Puts/1000 {
 		t.Errorf("every 10 s, nobody reads: got %+v", c)
 	}
