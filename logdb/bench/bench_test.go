@@ -172,7 +172,7 @@ func TestWriteAmplification(t *testing.T) {
 	m.within(t, "puts", 5, 7)
 	m.want(t, "gets", 0)
 	m.want(t, "lists", 0)
-	m.within(t, "put_bytes_per_record_byte", 2.0, 2.05)
+	m.within(t, "put_bytes_per_record_byte", 1.98, 2.02) // a table has the few keys once in each block
 }
 
 // What is written is what is read, from every reader there is.
