@@ -23,25 +23,25 @@ type Listing struct {
 	FirstMs, LastMs int64
 }
 
-// The first byte of a row.
+// The first byte of a row. In rows of version 1, which are read, the numbers come in another order.
 const (
-	rowVersion  = 0x01
+	rowVersion1 = 0x01
+	rowVersion  = 0x02
 	rowTLVs     = 0x80
-	rowReserved = 0x7e
 )
 
 var errRow = errors.New("malformed row")
 
-// Append appends the row of l.
+// Append appends the row of l. What rows of few records have in common comes in one run, for compressors.
 func Append(dst []byte, l Listing) []byte {
 	dst = append(dst, rowVersion)
 	dst = binary.AppendUvarint(dst, l.Records)
 	dst = binary.AppendUvarint(dst, l.Control)
 	dst = binary.AppendUvarint(dst, l.ValueBytes)
-	dst = binary.AppendUvarint(dst, l.First)
 	dst = binary.AppendUvarint(dst, l.Last-l.First)
-	dst = binary.AppendVarint(dst, l.FirstMs)
-	return binary.AppendUvarint(dst, uint64(l.LastMs)-uint64(l.FirstMs))
+	dst = binary.AppendUvarint(dst, uint64(l.LastMs)-uint64(l.FirstMs))
+	dst = binary.AppendUvarint(dst, l.First)
+	return binary.AppendVarint(dst, l.FirstMs)
 }
 
 // Decode reads a row. It matches objstore.ErrCorrupt for bytes that Append
@@ -63,14 +63,19 @@ func decode(b []byte) (Listing, error) {
 		return Listing{}, fmt.Errorf("got 0 bytes: %w", errRow)
 	}
 	head := b[0]
-	if head&rowReserved != 0 || head&rowVersion == 0 {
-		return Listing{}, fmt.Errorf("first byte: got %#02x, want version %d and no bits of %#02x: %w", head, rowVersion, rowReserved, objstore.ErrUnsupported)
-	}
 	c := cursor{b: b[1:]}
-	l := Listing{Records: c.uvarint(), Control: c.uvarint(), ValueBytes: c.uvarint(), First: c.uvarint()}
-	span := c.uvarint()
-	l.FirstMs = c.varint()
-	spanMs := c.uvarint()
+	l := Listing{Records: c.uvarint(), Control: c.uvarint(), ValueBytes: c.uvarint()}
+	var span, spanMs uint64
+	switch head &^ rowTLVs {
+	case rowVersion1:
+		l.First, span = c.uvarint(), c.uvarint()
+		l.FirstMs, spanMs = c.varint(), c.uvarint()
+	case rowVersion:
+		span, spanMs = c.uvarint(), c.uvarint()
+		l.First, l.FirstMs = c.uvarint(), c.varint()
+	default:
+		return Listing{}, fmt.Errorf("first byte: got %#02x, want version %d or %d: %w", head, rowVersion1, rowVersion, objstore.ErrUnsupported)
+	}
 	l.Last, l.LastMs = l.First+span, int64(uint64(l.FirstMs)+spanMs)
 	if c.bad {
 		return Listing{}, fmt.Errorf("%d bytes end inside a number: %w", len(b), errRow)

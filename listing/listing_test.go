@@ -47,7 +47,8 @@ func TestDecodeRejects(t *testing.T) {
 		want error
 	}{
 		{"version 0", first(0), objstore.ErrUnsupported},
-		{"reserved bit", first(rowVersion | 0x02), objstore.ErrUnsupported},
+		{"version 3", first(3), objstore.ErrUnsupported},
+		{"reserved bit", first(rowVersion | 0x04), objstore.ErrUnsupported},
 		{"last reserved bit", first(rowVersion | 0x40), objstore.ErrUnsupported},
 		{"attributes announced and missing", first(rowVersion | rowTLVs), objstore.ErrCorrupt},
 		{"unknown even attribute", withTLVs(segment.TLV{Type: 4}), objstore.ErrUnsupported},
@@ -102,7 +103,8 @@ func FuzzDecode(f *testing.F) {
 	for _, l := range someListings() {
 		f.Add(Append(nil, l))
 	}
-	f.Add(segment.AppendTLVs([]byte{rowVersion | rowTLVs, 1, 0, 0, 1, 0, 0, 0}, []segment.TLV{{Type: 3}}))
+	f.Add([]byte{rowVersion1, 1, 0, 0, 1, 0, 0, 0})
+	f.Add(segment.AppendTLVs([]byte{rowVersion | rowTLVs, 1, 0, 0, 0, 0, 1, 0}, []segment.TLV{{Type: 3}}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		l, err := Decode(b)
 		if err != nil {
