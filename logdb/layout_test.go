@@ -13,15 +13,15 @@ import (
 // here and not asked of the go command: its answer would be served from the
 // test cache after an import was added.
 var arrows = map[string][]string{
-	"internal/turn":           nil,
-	"objstore":                {"internal/turn"},
+	"objstore/turn":           nil,
+	"objstore":                {"objstore/turn"},
 	"objstore/objstoretest":   {"objstore"},
-	"segment":                 {"internal/turn", "objstore"},
-	"wal":                     {"internal/turn", "objstore"},
+	"segment":                 {"objstore/turn", "objstore"},
+	"wal":                     {"objstore/turn", "objstore"},
 	"listing":                 {"segment", "objstore"},
-	"logdb/internal/memtable": {"internal/turn", "wal", "listing"},
+	"logdb/internal/memtable": {"objstore/turn", "wal", "listing"},
 	"logdb/internal/view":     {"logdb/internal/memtable", "listing", "segment", "objstore"},
-	"logdb/internal/compact":  {"internal/turn", "logdb/internal/view", "listing", "segment", "objstore"},
+	"logdb/internal/compact":  {"objstore/turn", "logdb/internal/view", "listing", "segment", "objstore"},
 	"logdb/internal/inspect":  {"wal", "listing", "segment", "objstore"},
 	"logdb": {"logdb/internal/memtable", "logdb/internal/view", "logdb/internal/compact", "logdb/internal/inspect",
 		"wal", "listing", "segment", "objstore"},

@@ -18,7 +18,7 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 
-	"github.com/logdb-go/logdb/internal/turn"
+	"github.com/logdb-go/logdb/objstore/turn"
 )
 
 // File is a bucket in a directory: an object is a file of that name. Any number of processes of one machine may use it

@@ -75,7 +75,7 @@ func ParseKey(k []byte) (kind Kind, key []byte, suffix uint64, err error) {
 	n := splitKey(k)
 	switch {
 	case n == len(k):
-		return 0, nil, 0, corruptKey("last byte", int(k[n-1]), maxSuffixBytes)
+		return 0, nil, 0, &objstore.CorruptError{Object: "table key", Err: fmt.Errorf("length of the suffix: got %d, want 1 to %d: %w", k[n-1], min(n, maxSuffixBytes), errTableKey)}
 	case n < 2:
 		return 0, nil, 0, corruptKey("length", len(k), len(k)-n+2)
 	case k[n-1] != keyTerminator:

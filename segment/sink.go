@@ -5,7 +5,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/objstorage"
 
-	"github.com/logdb-go/logdb/internal/turn"
+	"github.com/logdb-go/logdb/objstore/turn"
 )
 
 const sinkChunk = 1 << 20

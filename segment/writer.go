@@ -9,8 +9,8 @@ import (
 	"github.com/cockroachdb/pebble/v2/sstable"
 	"github.com/cockroachdb/pebble/v2/sstable/block"
 
-	"github.com/logdb-go/logdb/internal/turn"
 	"github.com/logdb-go/logdb/objstore"
+	"github.com/logdb-go/logdb/objstore/turn"
 )
 
 // Compression of a table's blocks. Any build reads all of them.
@@ -229,15 +229,12 @@ func (w *Writer) count(keyLen int, seq uint64, ms int64, flags Flags, value []by
 	w.t.FirstMs, w.t.LastMs = min(w.t.FirstMs, ms), max(w.t.LastMs, ms)
 }
 
-// rowWork is what a row takes beside its bytes, finding it in a memtable included.
-const rowWork = 512
-
 // add writes the row of keyBuf.
 func (w *Writer) add(value []byte) error {
 	if w.err != nil {
 		return w.err
 	}
-	w.work.Did(rowWork + len(value))
+	w.work.Did(turn.Row + len(value))
 	if err := w.raw.Add(sstable.InternalKey{UserKey: w.keyBuf, Trailer: trailer}, value, false); err != nil {
 		return w.fail(fmt.Errorf("segment: table %s: %w", w.t.Name(), err))
 	}

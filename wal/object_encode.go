@@ -8,7 +8,7 @@ import (
 
 	"github.com/klauspost/compress/s2"
 
-	"github.com/logdb-go/logdb/internal/turn"
+	"github.com/logdb-go/logdb/objstore/turn"
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)

@@ -5,9 +5,9 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/logdb-go/logdb/internal/turn"
 	"github.com/logdb-go/logdb/listing"
 	"github.com/logdb-go/logdb/logdb/internal/view"
+	"github.com/logdb-go/logdb/objstore/turn"
 	"github.com/logdb-go/logdb/segment"
 )
 
@@ -173,9 +173,6 @@ func (m *merger) cutKey() []piece {
 	return cut
 }
 
-// rowWork is what reading a listing row takes, in bytes copied.
-const rowWork = 512
-
 // nextKey returns the pieces of the smallest key not yet seen, in
 // concatenation order. They are good until the next call.
 func (m *merger) nextKey() ([]piece, error) {
@@ -196,7 +193,7 @@ func (m *merger) nextKey() ([]piece, error) {
 		if err := m.rows.advance(); err != nil {
 			return nil, err
 		}
-		m.work.Did(rowWork)
+		m.work.Did(turn.Row)
 	}
 	return pieces, nil
 }

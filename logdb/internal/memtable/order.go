@@ -6,7 +6,7 @@ import (
 	"encoding/binary"
 	"slices"
 
-	"github.com/logdb-go/logdb/internal/turn"
+	"github.com/logdb-go/logdb/objstore/turn"
 )
 
 // order is the streams of a table in ascending key order. It is immutable.

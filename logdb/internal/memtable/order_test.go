@@ -6,7 +6,7 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/logdb-go/logdb/internal/turn"
+	"github.com/logdb-go/logdb/objstore/turn"
 )
 
 // Keys over a tiny alphabet agree in long beginnings and end at every offset of

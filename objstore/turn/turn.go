@@ -10,6 +10,9 @@ import "runtime"
 // Bytes is how much is copied between two yields, or done that takes as long: about a tenth of a millisecond.
 const Bytes = 128 << 10
 
+// Row is what finding a row of a memtable or a table takes, and writing it, beside copying its bytes.
+const Row = 512
+
 // Work counts what a goroutine has done since it last yielded. The zero value is ready to use.
 type Work struct{ done int }
 
