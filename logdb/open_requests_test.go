@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/logdb-go/logdb/objstore"
+	"github.com/logdb-go/logdb/objstore/objstoretest"
 	"github.com/logdb-go/logdb/segment"
 )
 
@@ -56,9 +57,9 @@ func TestReaderOpensTenThousandTables(t *testing.T) {
 }
 
 // What is not flushed costs one request for each WAL object, many of them at
-// once, and four more at most.
+// once, and four more at most. Rounds are requests that wait for each other.
 func TestReaderOpensWithUnflushedObjects(t *testing.T) {
-	for _, objects := range []int{0, 1, 2, 3, 4, 5, 7, 8, 9, 16, 17, 33, 100} {
+	for objects, rounds := range map[int]int{0: 2, 1: 3, 2: 4, 3: 4, 4: 6, 5: 6, 7: 6, 8: 6, 9: 6, 16: 6, 19: 6, 20: 7, 33: 7, 100: 12} {
 		synctest.Test(t, func(t *testing.T) {
 			b := counted()
 			d := openLog(t, b, Options{ShipInterval: 10 * time.Millisecond, FlushInterval: time.Hour})
@@ -67,9 +68,14 @@ func TestReaderOpensWithUnflushedObjects(t *testing.T) {
 			}
 			settled()
 			b.Reset()
-			r := openReader(t, b, ReaderOptions{RefreshInterval: -1})
+			const round = 10 * time.Millisecond
+			begun := time.Now()
+			r := openReader(t, objstoretest.NewLatency(b, objstoretest.LatencyModel{Get: objstoretest.Quantiles{P50: round, P99: round}}), ReaderOptions{RefreshInterval: -1})
 			if n := len(b.Ops()); n > 4+objects {
 				t.Errorf("%d objects: %d requests, want at most %d", objects, n, 4+objects)
+			}
+			if got := int(time.Since(begun) / round); got != rounds {
+				t.Errorf("%d objects: %d rounds, want %d", objects, got, rounds)
 			}
 			if got := r.Frontier(); got != uint64(objects) {
 				t.Errorf("%d objects: the frontier is %d", objects, got)

@@ -169,7 +169,7 @@ func (r *refresher) follow(ctx context.Context) error {
 			return nil
 		}
 		if enough == fewObjects {
-			enough, expect = 4*walkAhead, r.ahead(ctx)
+			enough, expect = 4*walkAhead, r.ahead(ctx)+1 // with the absent one, which costs no round of its own
 		}
 		r.publish() // far behind: show what there is
 	}
