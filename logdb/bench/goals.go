@@ -236,15 +236,18 @@ func followerRows() []Row {
 	held := Goal{Figure: "reader_rss_peak_bytes", AtMost: true, Times: 1, Of: "reader_memory_budget_bytes"}
 	rows[0].Goals, rows[1].Goals = append(rows[0].Goals, budget), append(rows[1].Goals, budget, held)
 	rows[0].Cases = append(rows[0].Cases, Case{Name: "JetStream, 1,000,000 keys", Args: args(bare + " --keys 1000000 --mb-per-second 20"), Jet: true})
-	for _, c := range []struct{ letter, title string }{{"b", "far behind"}} {
-		rows = append(rows, Row{
-			Name: "followers-behind", Title: "Followers far behind: each has 500 records to catch up with, by process, S3 model (scenario " + strings.ToUpper(c.letter) + ")",
-			Cases: []Case{{Name: c.title, Args: args("followers --reader process --keys 10000 --followers 10000 --mb-per-second 5 --poll 5s --offline 0.2 --offline-for 30s --prefill 500 --from-start --page 100 --model s3-standard --cache 256MiB --at-once 256 --warm-up 10s --measure 60s")}},
-			Goals: []Goal{atMost("gets_per_data_block", 1.1), budget, held},
-			Show:  append([]string{"poll_p50_ms", "poll_p99_ms", "data_blocks_per_second"}, show...),
-		})
-	}
-	return rows
+	const keys = bare + " --model s3-standard --cache 1GiB --reader writer --keys 100000 --mb-per-second 2 --warm-up 30s --measure 60s"
+	const behind = "followers --reader process --keys 10000 --followers 10000 --mb-per-second 5 --poll 5s --offline 0.2 --offline-for 30s --prefill 500 --from-start --page 100 --model s3-standard --cache 256MiB --at-once 256 --warm-up 10s --measure 60s"
+	return append(rows, Row{
+		Name: "followers-100k", Title: "50,000 followers of 100,000 keys, S3 model, read by the writer (scenario A between)",
+		Cases: []Case{{Name: "100,000 keys", Args: args(keys)}}, // with the arrivals that each key has above
+		Show:  append([]string{"poll_p50_ms", "poll_p99_ms", "caught_up_gets_per_poll"}, show...),
+	}, Row{
+		Name: "followers-behind", Title: "Followers far behind: each has 500 records to catch up with, by process, S3 model (scenarios B and C)",
+		Cases: []Case{{Name: "far behind", Args: args(behind)}, {Name: "segments of 64 MiB", Args: args(behind + " --seal-bytes 64MiB")}},
+		Goals: []Goal{atMost("gets_per_data_block", 1.1), budget, held},
+		Show:  append([]string{"poll_p50_ms", "poll_p99_ms", "data_blocks_per_second"}, show...),
+	})
 }
 
 func readRows() []Row {

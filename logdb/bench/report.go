@@ -78,16 +78,31 @@ method, ` + "`logdb bench goals --list`" + ` lists what runs.
 
 func head(r *Result) string {
 	e := r.Environment
-	s := method + fmt.Sprintf("Measured on %s, %d processors, %.0f GB of memory, %s %s %s, %s, on %s.\n\n",
+	return method + fmt.Sprintf("Measured on %s, %d processors, %.0f GB of memory, %s %s %s, %s, on %s.\n\n",
 		cmp.Or(e.CPU, "an unknown processor"), e.CPUs, float64(e.MemoryBytes)/1e9, e.OS, e.Arch, e.Kernel, e.Go, r.Started.Format("2006-01-02"))
-	if e.Revision != "" {
-		changed := ""
-		if e.Modified {
-			changed = ", with changes that were not committed"
+}
+
+// sources says which commits the runs of a row were made of; nothing where they do not know.
+func (r *Recorded) sources() string {
+	var all []string
+	for _, results := range r.Runs {
+		for _, result := range results {
+			if result == nil || result.Environment.Revision == "" {
+				continue
+			}
+			s := result.Environment.Revision[:min(12, len(result.Environment.Revision))]
+			if result.Environment.Modified {
+				s += " with changes that were not committed"
+			}
+			if !slices.Contains(all, s) {
+				all = append(all, s)
+			}
 		}
-		s += fmt.Sprintf("Source: %s%s.\n\n", e.Revision, changed)
 	}
-	return s
+	if len(all) == 0 {
+		return ""
+	}
+	return " of commit " + strings.Join(all, " and ")
 }
 
 // overview has all goals in one table, and how near each is to its limit in one chart.
@@ -188,7 +203,7 @@ func (p *report) row(r recordedRow) error {
 			return err
 		}
 	}
-	fmt.Fprintf(p, "%s, configuration %s. Again: `logdb bench goals --row %s`, or one run by itself:\n\n```sh\n", runs(len(r.runs.Runs)), first[0].Digest, r.Name)
+	fmt.Fprintf(p, "%s%s, configuration %s. Again: `logdb bench goals --row %s`, or one run by itself:\n\n```sh\n", runs(len(r.runs.Runs)), r.runs.sources(), first[0].Digest, r.Name)
 	for i, c := range r.Cases {
 		if len(first) > i && first[i] != nil {
 			fmt.Fprintln(p, c.command())
