@@ -169,7 +169,7 @@ func (r *refresher) follow(ctx context.Context) error {
 			return nil
 		}
 		if enough == fewObjects {
-			enough, expect = 4*walkAhead, r.ahead(ctx)+1 // with the absent one, which costs no round of its own
+			enough, expect = 4*walkAhead, r.ahead(ctx)+1 // and the absent one, which takes no round of its own so
 		}
 		r.publish() // far behind: show what there is
 	}
@@ -179,9 +179,8 @@ func (r *refresher) follow(ctx context.Context) error {
 // asks how many more there are.
 const fewObjects = 4
 
-// ahead lists the WAL objects of the present epoch from the position on: so
-// many are asked for at once, and no more. It is a guess. Where listing fails
-// the walk finds its way without.
+// ahead lists the WAL objects of the present epoch from the position on. It is
+// a guess. Where listing fails the walk finds its way without.
 func (r *refresher) ahead(ctx context.Context) (n int) {
 	if r.at.Number == 0 {
 		return 0

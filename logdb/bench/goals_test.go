@@ -96,7 +96,11 @@ func recorded(row Row) *Recorded {
 		}
 		return &Result{Benchmark: "ingest", Target: "library", Metrics: m, Digest: "0123456789abcdef", Started: time.Unix(0, 0).UTC()}
 	}
-	return &Recorded{Row: row.Name, Runs: [][]*Result{{result(3), result(7)}, {result(1), nil}, {result(1000), result(9)}}}
+	r := &Recorded{Row: row.Name, Runs: [][]*Result{{result(3), result(7)}, {result(1), nil}, {result(1000), result(9)}}}
+	r.Runs[0][0].Environment.Revision = "00112233445566778899"
+	r.Runs[0][1].Environment.Revision = "00112233445566778899"
+	r.Runs[2][0].Environment.Revision, r.Runs[2][0].Environment.Modified = "aabb", true
+	return r
 }
 
 // The page has medians and spreads of what was recorded, the command that repeats it, and a chart that is XML.
@@ -121,7 +125,7 @@ func TestReport(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"| records_per_second | 3 (1 to 1,000) | 8 (7 to 9) |", "logdb bench goals --row ingest-10", "3 runs, configuration 0123456789abcdef",
+		"| records_per_second | 3 (1 to 1,000) | 8 (7 to 9) |", "logdb bench goals --row ingest-10", "3 runs of commit 001122334455 and aabb with changes that were not committed, configuration 0123456789abcdef",
 		"missed: 0.00 of the limit", "](results/ingest-10.svg)", "](results/ingest-10-2.svg)", "](results/goals.svg)", "jetbench ingest",
 		"| [ingest-10](#ingest-at-applied-256-b-x-100-10-keys-files-sealed-after-the-window) | records_per_second >= 600,000 | 600,000 | 3 | missed: 0.00 of the limit |",
 	} {
