@@ -27,6 +27,7 @@ const maxDepth = 31
 type Ahead struct {
 	scan   AheadScan
 	budget *objstore.Budget // nil: nothing is read ahead
+	most   int              // bound of depth
 
 	depth    int   // how many may be under way; 0 while the scan is short
 	pending  int   // how many are, or wait to be looked at
@@ -47,7 +48,20 @@ type AheadScan interface {
 }
 
 // Ahead returns the read-ahead of a scan that goes through tables of the cache.
-func (c *Cache) Ahead(scan AheadScan) Ahead { return Ahead{scan: scan, budget: c.transfers} }
+func (c *Cache) Ahead(scan AheadScan) Ahead {
+	return Ahead{scan: scan, budget: c.transfers, most: maxDepth}
+}
+
+// steady is the read-ahead of a pass over one table: one window while it goes
+// through the one before. Who asks for it has memory for two.
+func steady() *Ahead {
+	return &Ahead{scan: toTheEnd{}, budget: objstore.NewBudget(2 * MaxWindow), most: 1, depth: 1}
+}
+
+type toTheEnd struct{}
+
+func (toTheEnd) Wanted(int64) int64 { return math.MaxInt64 }
+func (toTheEnd) Onward()            {}
 
 // ReadAhead lets long scans read ahead of themselves, with half of the budget
 // for what they hold. It comes before the first Open; without it each scan reads
@@ -103,7 +117,7 @@ func (a *Ahead) goes(usedUp bool) bool {
 	if a == nil || a.budget == nil || a.depth == 0 && !usedUp && a.fetched < shortRead {
 		return false
 	}
-	a.depth = min(max(2*a.depth, 1), maxDepth)
+	a.depth = min(max(2*a.depth, 1), a.most)
 	return true
 }
 

@@ -241,6 +241,48 @@ func TestReadsUnderWayDouble(t *testing.T) {
 	}
 }
 
+// A steady pass has one read under way beside the one that it waits for, from its
+// first on, without a budget of the cache's, and reads what it would have read.
+func TestSteadyPassIsOneReadAhead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, g := gatedScan(t, nil)
+		ended := make(chan struct{})
+		it, n := r.All(ctx, EntryOptions{Steady: true}), 0
+		go func() {
+			defer close(ended)
+			for it.Next() {
+				n++
+			}
+		}()
+		for i := range 50 {
+			if under := g.flying(); under != 2 {
+				t.Errorf("%d reads under way after %d windows, want 2", under, i)
+			}
+			g.pass()
+		}
+		for g.flying() > 0 {
+			g.pass()
+		}
+		<-ended
+		if must(t, it.Close()); n != 4200 {
+			t.Errorf("got %d entries, want 4200", n)
+		}
+	})
+	r, b := longTable(t, bare, nil)
+	for _, bound := range []int64{MaxWindow, 200 << 10} {
+		r.BoundReadAhead(bound)
+		want := forward(t, r.All(ctx, EntryOptions{}))
+		windows := b.requests()
+		wantEntries(t, "a steady pass", forward(t, r.All(ctx, EntryOptions{Steady: true})), want)
+		got := b.requests()
+		slices.Sort(windows)
+		slices.Sort(got)
+		if !slices.Equal(got, windows) {
+			t.Errorf("windows of %d bytes: got %v, want those of a pass that reads nothing ahead: %v", bound, got, windows)
+		}
+	}
+}
+
 // A scan that is closed, or whose context ends, calls its reads back and leaves
 // no goroutine: the bubble would not end.
 func TestReadsAheadEndWithTheScan(t *testing.T) {

@@ -35,6 +35,9 @@ const (
 func (r *Reader) newEntryIter(o EntryOptions) *EntryIter {
 	it := &EntryIter{}
 	it.table, it.ahead.ahead = r.table, o.Ahead
+	if o.Steady {
+		it.ahead.ahead = steady()
+	}
 	if base := r.table.self.baseMs; o.HasFromMs && o.FromMs > base {
 		it.fromMs = uint64(o.FromMs) - uint64(base)
 	}

@@ -30,7 +30,7 @@ func openInput(ctx context.Context, store *view.Store, t *segment.Table, index i
 		return nil, readError(t, err)
 	}
 	r.BoundReadAhead(ahead)
-	o := segment.EntryOptions{Hint: t.Tail}
+	o := segment.EntryOptions{Hint: t.Tail, Steady: true}
 	return &input{
 		index: index, table: t, reader: r,
 		rows: listing.FromTable(r.Listings(ctx, nil)), entries: r.All(ctx, o),

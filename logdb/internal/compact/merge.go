@@ -24,8 +24,11 @@ import (
 //
 // Inputs are read once, front to back. In memory are one output, the listing of
 // its keys, the tail of every input, and the windows that are being read: of all
-// inputs together 64 MiB, or 128 KiB of each where they are more than 512. Blocks pass through the store's cache: a cache of the merge's own
-// spares that of the log's readers.
+// inputs together 64 MiB, or 192 KiB of each where they are more than 341. The
+// entries of an input come in windows of which one is read while the merge goes
+// through the one before, so that it does not wait for a bucket that keeps up.
+// Blocks pass through the store's cache: a cache of the merge's own spares that
+// of the log's readers.
 //
 // An error of emit, or of a read, ends the merge; what was emitted until then is
 // complete in itself, but only all outputs together replace the inputs.
@@ -79,7 +82,7 @@ type piece struct {
 }
 
 func (m *merger) open(store *view.Store, tables []segment.Table) error {
-	ahead := readAheadBytes / int64(2*len(tables)) // listing and entries have a window each
+	ahead := readAheadBytes / int64(3*len(tables)) // a window of the listing, two of entries
 	for i := range tables {
 		in, err := openInput(m.ctx, store, &tables[i], i, ahead)
 		if in != nil {

@@ -130,7 +130,7 @@ func TestReadAheadIsSharedByTheInputs(t *testing.T) {
 	}
 	f.store.Source = sized
 	f.check(Merge(ctx, f.store, f.tables, f.options, 64<<20, func([]byte, segment.Table) error { return nil }))
-	if limit := int64(readAheadBytes) / 256; sized.most > limit || sized.most < limit/2 {
+	if limit := int64(readAheadBytes) / (3 * 128); sized.most > limit || sized.most < limit/2 {
 		t.Errorf("a window of %d bytes, want nearly %d", sized.most, limit)
 	}
 }
