@@ -8,6 +8,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"github.com/logdb-go/logdb/logdb/internal/compact"
 	"github.com/logdb-go/logdb/objstore"
 	"github.com/logdb-go/logdb/segment"
 )
@@ -107,14 +108,16 @@ type Memory struct {
 	Transfers *objstore.Budget
 }
 
-// Budget is what these add up to, in bytes, with the defaults where a field is
-// zero: four memtables, the queue, both caches and the transfers. Go's collector
-// does not know of it and lets garbage grow beyond: a program that holds little
-// else gives it, less about 128 MiB for its code and what the collector is late
-// by, to debug.SetMemoryLimit or GOMEMLIMIT.
+// Budget is what a writer holds, in bytes, with the defaults where a field is
+// zero: four memtables, the queue, both caches, the transfers, and 192 MiB for the
+// merge that it carries out. Go's collector does not know of it and lets garbage
+// grow beyond: a program that holds little else gives it, less about 128 MiB for
+// its code and what the collector is late by, to debug.SetMemoryLimit or
+// GOMEMLIMIT. With less than that the log works, and the collector takes the
+// processors from it.
 func (m Memory) Budget() int64 {
 	o := Options{Memory: m}.withDefaults()
-	return o.Memory.Queue + o.Memory.readers()
+	return o.Memory.Queue + o.Memory.readers() + compact.Bytes
 }
 
 // readers is Budget without what only a writer has. All fields have their values.

@@ -47,7 +47,7 @@ var meanings = map[string]string{
 	"keys":                                      "keys of the log",
 	"segments":                                  "sealed segments of the log",
 	"write_requests":                            "requests while appending, of all kinds",
-	"memory_budget_bytes":                       "four memtables, the queue, the caches and the transfers of a writer, and Go's memory limit",
+	"memory_budget_bytes":                       "four memtables, the queue, the caches, the transfers and a merge of a writer, and Go's memory limit",
 	"rss_at_rest_bytes":                         "memory of the writer with everything in tables",
 	"rss_before_bytes":                          "memory of the process before the writer was opened",
 	"cache_at_rest_bytes":                       "of that what the caches hold",

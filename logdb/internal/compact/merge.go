@@ -55,6 +55,11 @@ func Merge(ctx context.Context, store *view.Store, inputs []segment.Table, out f
 // readAheadBytes bounds the windows of all inputs together.
 const readAheadBytes = 64 << 20
 
+// Bytes is what a merge into tables of DefaultTableBytes holds: its windows, the
+// output that it writes, and of keys with few records nearly as much again of
+// their listing and of what is decoded. Outputs that were emitted are not in it.
+const Bytes = readAheadBytes + 2*DefaultTableBytes
+
 type merger struct {
 	ctx      context.Context
 	out      func() segment.WriterOptions
