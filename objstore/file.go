@@ -39,9 +39,6 @@ import (
 // A process that is stopped (SIGSTOP, a debugger) while it replaces an object holds the lock until it goes on or is killed,
 // and everybody else waits for it: no takeover gets past a writer that was stopped there.
 //
-// On Linux, objects of 8 MiB or more and ranges of 1 MiB or more pass through the page cache and do not stay in it: tables are
-// written once, merges and long scans read them once, and what is read again has a cache with a budget above the bucket.
-//
 // On systems without flock, writes are errors.ErrUnsupported.
 type File struct {
 	dir string
@@ -53,14 +50,6 @@ type File struct {
 	// synced is told of every file and folder whose sync has ended well; nil but in tests.
 	synced func(*os.File)
 }
-
-// From these sizes on, what was written or read leaves the page cache. Memory that it takes for what nobody reads is taken
-// from everybody else, and costs more than the copy into it: with 2 bytes written per byte of records, a third of the
-// processor time of ingest on a virtual machine, where each page that is new to the cache is a fault of the host's, too.
-const (
-	forgetWritten = 8 << 20
-	forgetRead    = 1 << 20
-)
 
 // NewFile returns the bucket in dir. It touches nothing: a directory that does not exist is an empty bucket, and the
 // first write makes it. A dir that is something else is fs.ErrInvalid.
@@ -128,9 +117,6 @@ func (f *File) GetRange(ctx context.Context, name string, off, n int64) ([]byte,
 	data := make([]byte, n)
 	if _, err := file.ReadAt(data, off); err != nil {
 		return nil, wrap("get range of", name, err)
-	}
-	if n >= forgetRead {
-		forget(file, off, n)
 	}
 	return data, nil
 }

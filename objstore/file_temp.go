@@ -28,9 +28,6 @@ func (f *File) stage(data []byte) (*tempFile, error) {
 		temp.discard()
 		return nil, fmt.Errorf("write temporary file: %w", err)
 	}
-	if len(data) >= forgetWritten {
-		forget(temp.file, 0, 0)
-	}
 	return temp, nil
 }
 
