@@ -177,9 +177,9 @@ func (c *Compactor) pacer() func(context.Context, int64) error {
 }
 
 func (c *Compactor) retry(what string) *retry {
-	r := newRetry(what, func(what, object string, err error, wait time.Duration) {
-		c.opts.Logger.Info("logdb: request failed, will repeat", "what", what, "object", object, "err", err, "wait", wait)
-		c.opts.Events.emit(c.opts.Events.Retried, Event{Name: what, Object: object, Duration: wait, Err: err})
+	r := newRetry(what, func(r *retry, object string, err error, wait time.Duration) {
+		r.log(c.opts.Logger, object, err, wait)
+		c.opts.Events.emit(c.opts.Events.Retried, Event{Name: r.what, Object: object, Duration: wait, Err: err})
 	})
 	r.pulse = c.pulse
 	c.opts.hooks.calm(r)

@@ -334,9 +334,9 @@ func (d *LogDb) spawn(f func()) {
 
 // retry starts the repetition of one operation, told to the log's listener.
 func (d *LogDb) retry(what string) *retry {
-	r := newRetry(what, func(what, object string, err error, wait time.Duration) {
-		d.opts.Logger.Info("logdb: request failed, will repeat", "what", what, "object", object, "err", err, "wait", wait)
-		d.opts.Events.emit(d.opts.Events.Retried, Event{Name: what, Object: object, Duration: wait, Err: err})
+	r := newRetry(what, func(r *retry, object string, err error, wait time.Duration) {
+		r.log(d.opts.Logger, object, err, wait)
+		d.opts.Events.emit(d.opts.Events.Retried, Event{Name: r.what, Object: object, Duration: wait, Err: err})
 	})
 	r.pulse = d.pulse
 	d.opts.hooks.calm(r)

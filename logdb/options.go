@@ -62,7 +62,10 @@ type Options struct {
 	// edits removed. While it is read, it asks for the manifest every 30 s.
 	ExternalCompactor bool
 
-	Logger *slog.Logger // nil: discards
+	// Logger is told what an operator wants to know. That a request failed and is
+	// repeated is at Info, and at Warn once it has failed for half a minute, then
+	// ever more seldom. nil discards.
+	Logger *slog.Logger
 	// Clock is the wall clock that gives records their times, which never go
 	// back; nil: time.Now. Ages are counted from what it says at Open, or from
 	// the store's date where it is more than an hour ahead of that, and by the

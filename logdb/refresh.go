@@ -85,8 +85,9 @@ func (r *refresher) retry() *retry {
 // retry starts the repetition of one operation, told to the reader's listener.
 func (r *LogDbReader) retry(what string) *retry {
 	o := &r.opts
-	retry := newRetry(what, func(what, object string, err error, wait time.Duration) {
-		o.Events.emit(o.Events.Retried, Event{Name: what, Object: object, Duration: wait, Err: err})
+	retry := newRetry(what, func(r *retry, object string, err error, wait time.Duration) {
+		r.log(o.Logger, object, err, wait)
+		o.Events.emit(o.Events.Retried, Event{Name: r.what, Object: object, Duration: wait, Err: err})
 	})
 	retry.pulse = r.pulse
 	o.hooks.calm(retry)

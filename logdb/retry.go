@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -18,7 +19,7 @@ import (
 type retry struct {
 	what   string
 	delay  *backoff.ExponentialBackOff
-	told   func(what, object string, err error, wait time.Duration)
+	told   func(r *retry, object string, err error, wait time.Duration)
 	pulse  *pulse // of the log; nil: a retry on its own
 	pauses int    // attempts that failed
 	// tries ends the repetition after that many: where somebody waits who may
@@ -32,6 +33,8 @@ type retry struct {
 const (
 	retryFirst   = 50 * time.Millisecond
 	retryLongest = 5 * time.Second
+	// retryQuiet is how many failures of one operation pass without a warning: half a minute of them.
+	retryQuiet = 16
 	// retryAfterMost is the longest that a store is obeyed when it asks to wait.
 	retryAfterMost = time.Minute
 	// attemptTime and attemptRate bound one attempt: a store that accepts and
@@ -43,7 +46,7 @@ const (
 	getBytes = 4 << 20
 )
 
-func newRetry(what string, told func(what, object string, err error, wait time.Duration)) *retry {
+func newRetry(what string, told func(r *retry, object string, err error, wait time.Duration)) *retry {
 	b := backoff.NewExponentialBackOff()
 	b.InitialInterval, b.MaxInterval = retryFirst, retryLongest
 	b.Reset()
@@ -113,7 +116,7 @@ func (r *retry) pause(ctx context.Context, object string, err error) error {
 	r.pauses++
 	wait := r.wait(err)
 	if r.told != nil {
-		r.told(r.what, object, err, wait)
+		r.told(r, object, err, wait)
 	}
 	r.pulse.wait(1)
 	defer r.pulse.wait(-1)
@@ -125,6 +128,17 @@ func (r *retry) pause(ctx context.Context, object string, err error) error {
 	case <-timer.C:
 		return nil
 	}
+}
+
+// log notes a failure. What passes soon is an ordinary day; of what does not,
+// each warning comes after twice as many as the one before.
+func (r *retry) log(to *slog.Logger, object string, err error, wait time.Duration) {
+	level := slog.LevelInfo
+	if r.pauses >= retryQuiet && r.pauses&(r.pauses-1) == 0 {
+		level = slog.LevelWarn
+	}
+	to.Log(context.Background(), level, "logdb: request failed, will repeat",
+		"what", r.what, "object", object, "attempts", r.pauses, "err", err, "wait", wait)
 }
 
 // wait returns how long the next attempt is put off: by a delay that grows and

@@ -3,6 +3,7 @@ package logdb
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -135,6 +136,28 @@ func TestRetriesAreCounted(t *testing.T) {
 			t.Errorf("retries %v, want 1 of shipping and 1 of flushing", got)
 		}
 	})
+}
+
+// An operator who looks at warnings alone hears of a bucket that stays away, not of
+// one that is back soon, and is not told every five seconds.
+func TestOutagesAreWarnedOf(t *testing.T) {
+	for failures, want := range map[int]int{retryQuiet - 1: 0, retryQuiet: 1, 5 * retryQuiet: 3} {
+		synctest.Test(t, func(t *testing.T) {
+			away := objstoretest.Fault{Kind: objstoretest.Refuse}
+			b := storm(objstoretest.Storm{Fault: away, Kind: objstoretest.Put, Prefix: "wal/", Requests: failures})
+			var lines strings.Builder
+			d := openLog(t, b, Options{Logger: slog.New(slog.NewTextHandler(&lines, &slog.HandlerOptions{Level: slog.LevelWarn}))})
+			began := time.Now()
+			mustAppend(t, d, Remote, "k", "v")
+			closeLog(t, d)
+			if got := strings.Count(lines.String(), "request failed"); got != want {
+				t.Errorf("%d failures in %v: got %d warnings, want %d:\n%s", failures, time.Since(began), got, want, lines.String())
+			}
+			if want > 0 && !strings.Contains(lines.String(), "what=ship object=wal/") {
+				t.Errorf("got warnings that do not say what failed:\n%s", lines.String())
+			}
+		})
+	}
 }
 
 // A read of a table that gets no answer is repeated for as long as its caller

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"os"
 	"os/exec"
@@ -71,8 +72,12 @@ func (s *Span) UnmarshalJSON(data []byte) error {
 	return err
 }
 
+// warnings are shown: a bucket that is full, or away, would look like a slow run.
+var warnings = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+
 func (o LogOptions) writer(walDir string) logdb.Options {
 	w := logdb.Options{
+		Logger:       warnings,
 		ShipInterval: time.Duration(o.ShipInterval), FlushInterval: time.Duration(o.FlushInterval),
 		Memory: logdb.Memory{Memtable: o.MemtableBytes, Cache: o.CacheBytes},
 		Segments: logdb.SegmentOptions{
@@ -93,7 +98,7 @@ func (o LogOptions) writer(walDir string) logdb.Options {
 func (o LogOptions) budget() int64 { return o.writer("").Memory.Budget() }
 
 func (o LogOptions) reader() logdb.ReaderOptions {
-	return logdb.ReaderOptions{RefreshInterval: time.Duration(o.RefreshInterval), Cache: o.CacheBytes}
+	return logdb.ReaderOptions{Logger: warnings, RefreshInterval: time.Duration(o.RefreshInterval), Cache: o.CacheBytes}
 }
 
 func (p *Place) say(format string, args ...any) {
