@@ -8,6 +8,7 @@ import (
 	"math"
 	"net"
 	"os"
+	"runtime/debug"
 	"time"
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
@@ -54,7 +55,8 @@ environment and a line of the YAML file given with --config; flags go first, the
 the environment. It listens on this machine alone unless told otherwise.
 
 Where its control group, such as a container's, has a memory limit, Go's collector
-keeps to nine tenths of it; GOMEMLIMIT goes before that.
+keeps to nine tenths of it; GOMEMLIMIT goes before that. A limit below what the
+budgets add up to, 1.3 GiB unless told otherwise, is warned of.
 
 SIGTERM and an interrupt drain: readiness fails, followers are sent away, requests
 under way are answered, everything is put into the bucket. A second one kills.`,
@@ -173,15 +175,28 @@ func (s *serving) serve(ctx context.Context) error {
 	return s.serveWriter(ctx, l, bucket)
 }
 
-// limitMemory keeps Go's collector below what the kernel would kill for.
+// limitMemory keeps Go's collector below what the kernel would kill for, and says so where that is not enough.
 func (s *serving) limitMemory() {
-	limit, err := memlimit.Set()
-	switch {
-	case err != nil: // there are no control groups here
+	if _, err := memlimit.Set(); err != nil { // there are no control groups here
 		s.logger.Debug("memory limit", "error", err)
-	case limit < math.MaxInt64:
-		s.logger.Info("memory limit", "bytes", limit)
 	}
+	limit := debug.SetMemoryLimit(-1)
+	if limit == math.MaxInt64 {
+		return
+	}
+	s.logger.Info("memory limit", "bytes", limit)
+	if budgets := s.budgets(); limit < budgets {
+		s.logger.Warn("memory limit is below what the budgets add up to, and under load the collector will take the processors; "+
+			"lower --cache-bytes, --memtable-bytes or --body-memory", "bytes", limit, "budgets", budgets)
+	}
+}
+
+// budgets is what the log and the bodies of requests may hold.
+func (s *serving) budgets() int64 {
+	if s.readOnly {
+		return s.reader.Budget() + s.server.BodyMemory
+	}
+	return s.log.Memory.Budget() + s.server.BodyMemory
 }
 
 // parse makes what the settings name.

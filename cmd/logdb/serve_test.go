@@ -87,6 +87,27 @@ func (s *served) ask(method, url, body string, header ...string) (int, string) {
 	return resp.StatusCode, string(b)
 }
 
+// Who gives the collector less than the budgets add up to is told so: it would work, and slowly.
+func TestServeWarnsOfALowMemoryLimit(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for _, c := range []struct {
+		limit string
+		args  []string
+		warns bool
+	}{
+		{"1GiB", nil, true},
+		{"2GiB", nil, false},
+		{"1GiB", []string{"--cache-bytes", "16MiB", "--body-memory", "64MiB"}, false},
+		{"800MiB", []string{"--read-only"}, true},
+	} {
+		s := startServer(t, []string{"GOMEMLIMIT=" + c.limit}, append([]string{"--listen", "127.0.0.1:0"}, c.args...)...)
+		log := s.stop()
+		if got := strings.Contains(log, "memory limit is below what the budgets add up to"); got != c.warns || !strings.Contains(log, "msg=\"memory limit\"") {
+			t.Errorf("limit %s, %v: got a warning %v, want %v:\n%s", c.limit, c.args, got, c.warns, log)
+		}
+	}
+}
+
 // A writer serves and two gateways beside it, with nothing but the bucket
 // between them. SIGTERM flushes: what was acknowledged at applied alone is there
 // for the next writer, without a gap, although there is no WAL directory.
