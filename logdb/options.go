@@ -112,8 +112,8 @@ type Memory struct {
 }
 
 // Budget is what a writer holds, in bytes, with the defaults where a field is
-// zero: four memtables, the queue, both caches, the transfers, and 192 MiB for the
-// merge that it carries out. Go's collector does not know of it and lets garbage
+// zero: four memtables and a quarter more for their indexes, the queue, both
+// caches, the transfers, and 192 MiB for the merge that it carries out. Go's collector does not know of it and lets garbage
 // grow beyond: a program that holds little else gives it, less about 128 MiB for
 // its code and what the collector is late by, to debug.SetMemoryLimit or
 // GOMEMLIMIT. With less than that the log works, and the collector takes the
@@ -129,7 +129,7 @@ func (m Memory) readers() int64 {
 	if m.Transfers != nil {
 		transfers = m.Transfers.Size()
 	}
-	return keptMemtables*m.Memtable + m.Cache + m.Cache/4 + transfers
+	return keptMemtables*m.Memtable*5/4 + m.Cache + m.Cache/4 + transfers
 }
 
 // DiskCache is a local directory with copies of what reads want again, below

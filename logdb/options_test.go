@@ -100,10 +100,10 @@ func TestBudgets(t *testing.T) {
 		got  int64
 		want int64 // MiB
 	}{
-		{Memory{}.Budget(), 4*64 + 64 + 256 + 64 + 256 + 192},
-		{Memory{Memtable: 8 << 20, Queue: 1 << 20, Cache: 16 << 20, Transfers: objstore.NewBudget(2 << 20)}.Budget(), 4*8 + 1 + 16 + 4 + 2 + 192},
-		{ReaderOptions{}.Budget(), 4*64 + 256 + 64 + 256},
-		{ReaderOptions{Cache: 16 << 20, Transfers: objstore.NewBudget(2 << 20)}.Budget(), 4*64 + 16 + 4 + 2},
+		{Memory{}.Budget(), 5*64 + 64 + 256 + 64 + 256 + 192},
+		{Memory{Memtable: 8 << 20, Queue: 1 << 20, Cache: 16 << 20, Transfers: objstore.NewBudget(2 << 20)}.Budget(), 5*8 + 1 + 16 + 4 + 2 + 192},
+		{ReaderOptions{}.Budget(), 5*64 + 256 + 64 + 256},
+		{ReaderOptions{Cache: 16 << 20, Transfers: objstore.NewBudget(2 << 20)}.Budget(), 5*64 + 16 + 4 + 2},
 	} {
 		if c.got != c.want<<20 {
 			t.Errorf("%d bytes, want %d MiB", c.got, c.want)

@@ -41,7 +41,7 @@ type ReaderOptions struct {
 
 // Budget is what a reader with these options may hold, in bytes, as Memory.Budget
 // tells of a writer: both caches, the transfers and, of what is in no table yet,
-// four memtables of the size that a writer has by default.
+// four memtables of the size that a writer has by default, with their indexes.
 func (o ReaderOptions) Budget() int64 {
 	return Options{Memory: Memory{Cache: o.Cache, Transfers: o.Transfers}}.withDefaults().Memory.readers()
 }

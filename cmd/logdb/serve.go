@@ -56,7 +56,7 @@ the environment. It listens on this machine alone unless told otherwise.
 
 Where its control group, such as a container's, has a memory limit, Go's collector
 keeps to nine tenths of it; GOMEMLIMIT goes before that. A limit below what the
-budgets add up to, 1.3 GiB unless told otherwise, is warned of.
+budgets add up to, 1.4 GiB unless told otherwise, is warned of.
 
 SIGTERM and an interrupt drain: readiness fails, followers are sent away, requests
 under way are answered, everything is put into the bucket. A second one kills.`,
