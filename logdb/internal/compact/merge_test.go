@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"runtime"
 	"slices"
+	"sync"
 	"testing"
 
 	"github.com/logdb-go/logdb/listing"
@@ -139,12 +140,15 @@ func TestReadAheadIsSharedByTheInputs(t *testing.T) {
 type largestRead struct {
 	objstore.Reader
 	tails map[string]int64
+	mu    sync.Mutex
 	most  int64
 }
 
 func (l *largestRead) GetRange(ctx context.Context, name string, off, n int64) ([]byte, error) {
 	if off < l.tails[name] {
+		l.mu.Lock()
 		l.most = max(l.most, n)
+		l.mu.Unlock()
 	}
 	return l.Reader.GetRange(ctx, name, off, n)
 }
