@@ -215,7 +215,7 @@ func followerRows() []Row {
 		{"poll_p50_ms", "poll_p90_ms", "poll_p99_ms", "poll_p99_9_ms"},
 		{"lag_0_gets_per_poll", "lag_1_to_9_gets_per_poll", "lag_10_to_99_gets_per_poll", "lag_100_to_999_gets_per_poll"},
 	}
-	const bare = "followers --batch 100 --value-size 256 --page 100 --poll 10s --offline 0.02 --offline-for 1m --prefill 4 --followers 50000 --writers 64 --warm-up 60s --measure 120s"
+	const bare = "followers --batch 100 --value-size 256 --page 100 --poll 10s --offline 0.02 --offline-for 1m --prefill 4 --followers 50000 --writers 64 --warm-up 30s --measure 90s"
 	const load = bare + " --model s3-standard --cache 1GiB"
 	var rows []Row
 	for _, reader := range []string{ByWriter, ByProcess} {
