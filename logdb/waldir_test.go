@@ -97,8 +97,9 @@ func TestReadWALSaysWhatItCannotRead(t *testing.T) {
 	if _, err := readWAL(filepath.Join(dir, "other")); err == nil {
 		t.Error("a file that is no wal file was read")
 	}
-	// What is in the bucket is Local, too, before its file has it: nothing is shipped here.
+	// What is in the bucket is Local, too, before the file has it. The second record is not shipped within a minute.
 	writer := openLog(t, objstore.NewMem(), Options{WALDir: filepath.Join(dir, "wal"), ShipInterval: time.Minute})
+	mustAppend(t, writer, Remote, "a", "0")
 	mustAppend(t, writer, Local, "a", "1")
 	in, err := InspectWAL(filepath.Join(dir, "wal"))
 	if err != nil {
