@@ -31,7 +31,7 @@ type CompactorOptions struct {
 	// for readers of an older view: 2 minutes, at least 1 minute.
 	CollectGrace time.Duration
 
-	Logger *slog.Logger  // nil: discards
+	Logger *slog.Logger  // as in Options
 	Events EventListener // Merged, Deleted, Retried
 
 	hooks hooks // tests

@@ -113,11 +113,11 @@ type Memory struct {
 
 // Budget is what a writer holds, in bytes, with the defaults where a field is
 // zero: four memtables and a quarter more for their indexes, the queue, both
-// caches, the transfers, and 192 MiB for the merge that it carries out. Go's collector does not know of it and lets garbage
-// grow beyond: a program that holds little else gives it, less about 128 MiB for
-// its code and what the collector is late by, to debug.SetMemoryLimit or
-// GOMEMLIMIT. With less than that the log works, and the collector takes the
-// processors from it.
+// caches, the transfers, and 192 MiB for the merge that it carries out. Go's
+// collector does not know of it and lets garbage grow beyond: a program that
+// holds little else gives it, less about 128 MiB for its code and what the
+// collector is late by, to debug.SetMemoryLimit or GOMEMLIMIT. With less than
+// that the log works, and the collector takes the processors from it.
 func (m Memory) Budget() int64 {
 	o := Options{Memory: m}.withDefaults()
 	return o.Memory.Queue + o.Memory.readers() + compact.Bytes

@@ -32,7 +32,7 @@ type ReaderOptions struct {
 	// DiskCache keeps copies of tables on this machine, of this process alone.
 	DiskCache DiskCache
 
-	Logger *slog.Logger     // nil: discards
+	Logger *slog.Logger     // as in Options
 	Clock  func() time.Time // nil: time.Now
 	Events EventListener    // Retried
 

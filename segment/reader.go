@@ -66,7 +66,8 @@ type EntryOptions struct {
 	HasFromMs bool
 	// Hint is how many bytes of entries the caller is going to read; 0 is unknown. The first read takes that much.
 	Hint int64
-	// Steady reads one window while the caller goes through the one before, from the first on: the iterator holds two.
+	// Steady reads one window while the caller goes through the one before, from the first on: the iterator holds two. It
+	// goes before Ahead.
 	Steady bool
 	// Ahead is that of the scan that goes through this table; nil reads one window after the other.
 	Ahead *Ahead

@@ -191,10 +191,10 @@ func (s *serving) limitMemory() {
 	}
 }
 
-// budgets is what the log and the bodies of requests may hold.
+// budgets is what the log and the bodies of appends may hold.
 func (s *serving) budgets() int64 {
 	if s.readOnly {
-		return s.reader.Budget() + s.server.BodyMemory
+		return s.reader.Budget() // it takes no appends, and other bodies are small
 	}
 	return s.log.Memory.Budget() + s.server.BodyMemory
 }

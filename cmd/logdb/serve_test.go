@@ -99,6 +99,7 @@ func TestServeWarnsOfALowMemoryLimit(t *testing.T) {
 		{"2GiB", nil, false},
 		{"1GiB", []string{"--cache-bytes", "16MiB", "--body-memory", "64MiB"}, false},
 		{"800MiB", []string{"--read-only"}, true},
+		{"921MiB", []string{"--read-only"}, false}, // nine tenths of the gigabyte that the chart gives a gateway
 	} {
 		s := startServer(t, []string{"GOMEMLIMIT=" + c.limit}, append([]string{"--listen", "127.0.0.1:0"}, c.args...)...)
 		log := s.stop()

@@ -1,6 +1,6 @@
 // Package compact plans merges of tables and carries them out. It starts no
-// goroutines, writes no object and knows nothing of the manifest: who calls it
-// puts the outputs and makes the edit.
+// goroutines beside the reads of a merge's inputs, writes no object and knows
+// nothing of the manifest: who calls it puts the outputs and makes the edit.
 //
 // A segment is rewritten once, when it is sealed: all of its tables become one
 // run, sorted by key, of tables of bounded size. Before that only small tables
