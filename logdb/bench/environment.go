@@ -61,6 +61,39 @@ func firstLine(name string) string {
 	return line
 }
 
+// processors is what the machine's processors have done since it started, in ticks.
+type processors struct{ busy, stolen float64 }
+
+// processorsNow asks Linux; other systems do not say, and neither does a machine that is not virtual, where nothing is stolen.
+func processorsNow() processors { return parseProcessors(firstLine("/proc/stat")) }
+
+func parseProcessors(line string) (p processors) {
+	columns := strings.Fields(line)
+	if len(columns) < 9 {
+		return p
+	}
+	for i, s := range columns[1:9] { // those behind count again what is in these
+		ticks, _ := strconv.ParseFloat(s, 64)
+		switch i {
+		case 3, 4: // idle, and idle while it waits for a disk
+		case 7:
+			p.stolen = ticks
+		default:
+			p.busy += ticks
+		}
+	}
+	return p
+}
+
+// stolenSince is the share of the processor time that this machine asked for and its host gave to others.
+func (p processors) stolenSince(before processors) float64 {
+	busy, stolen := p.busy-before.busy, p.stolen-before.stolen
+	if busy+stolen <= 0 {
+		return 0
+	}
+	return stolen / (busy + stolen)
+}
+
 // field finds "name : value" in a file of such lines.
 func field(file, name string) string {
 	data, _ := os.ReadFile(file)

@@ -223,3 +223,18 @@ func TestLines(t *testing.T) {
 		}
 	}
 }
+
+// What a host takes away is told as a share of what was asked for, not of what there is.
+func TestStolenShare(t *testing.T) {
+	before := parseProcessors("cpu  92841 7 13595 188476 3034 10 2177 25871 500 0")
+	after := parseProcessors("cpu  92901 7 13605 188900 3134 20 2187 25881 500 0")
+	if got := after.stolenSince(before); got != 0.1 {
+		t.Errorf("stolen: got %v, want 0.1: 10 of 60 + 10 + 10 + 10 + 10", got)
+	}
+	if got := after.stolenSince(after); got != 0 {
+		t.Errorf("stolen while nothing ran: got %v, want 0", got)
+	}
+	if got := parseProcessors("cpu 1 2 3"); got != (processors{}) {
+		t.Errorf("a line of another system: got %v, want nothing", got)
+	}
+}

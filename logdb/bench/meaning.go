@@ -15,6 +15,7 @@ var meanings = map[string]string{
 	"drained_records_per_second":                "records over the window and the time to drain",
 	"drain_seconds":                             "after the window: flush, seal and merge",
 	"backlog_records":                           "records in no table when the window ended",
+	"stolen_cpu_share":                          "of the processor time that the machine asked for, what its host gave to others",
 	"rss_peak_bytes":                            "most memory that the process had resident",
 	"polls_per_second":                          "polls that ended within the window",
 	"polls_due_per_second":                      "polls that were due within the window",

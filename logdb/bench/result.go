@@ -31,6 +31,8 @@ type Result struct {
 	Environment Environment     `json:"environment"`
 	Started     time.Time       `json:"started"`
 	Seconds     float64         `json:"seconds"` // the run took, with set-up and clean-up
+
+	before processors
 }
 
 // result begins the Result of a run.
@@ -46,6 +48,7 @@ func (s *site) result(benchmark string, parameters any) (*Result, error) {
 	r := &Result{
 		Benchmark: benchmark, Target: s.target(), Bucket: s.described(), Formula: formula, Parameters: raw, Log: s.Log,
 		Metrics: Metrics{}, Environment: environment(), Started: time.Now().UTC().Truncate(time.Millisecond),
+		before: processorsNow(),
 	}
 	same, err := json.Marshal([]any{r.Benchmark, r.Target, r.Bucket, r.Parameters, r.Log})
 	if err != nil {
@@ -64,6 +67,9 @@ func (r *Result) note(format string, args ...any) {
 func (r *Result) end() *Result {
 	r.Seconds = time.Since(r.Started).Seconds()
 	r.Metrics.set("rss_peak_bytes", float64(peakRSS()))
+	if now := processorsNow(); now.busy > 0 {
+		r.Metrics["stolen_cpu_share"] = now.stolenSince(r.before)
+	}
 	return r
 }
 
