@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 )
 
@@ -33,7 +34,7 @@ func Report(dir, page string) error {
 	if len(p.rows) == 0 {
 		return fmt.Errorf("bench: no results of goals in %s", dir)
 	}
-	p.WriteString(head(p.rows[0].runs.Runs[0][0]))
+	p.WriteString(p.head())
 	if err := p.overview(); err != nil {
 		return err
 	}
@@ -77,10 +78,30 @@ method, ` + "`logdb bench goals --list`" + ` lists what runs.
 
 `
 
-func head(r *Result) string {
-	e := r.Environment
-	return method + fmt.Sprintf("Measured on %s, %d processors, %.0f GB of memory, %s %s %s, %s, on %s.\n\n",
-		cmp.Or(e.CPU, "an unknown processor"), e.CPUs, float64(e.MemoryBytes)/1e9, e.OS, e.Arch, e.Kernel, e.Go, r.Started.Format("2006-01-02"))
+// head says how it was measured, when, and on what: the machine of the first run.
+func (p *report) head() string {
+	e := p.rows[0].runs.Runs[0][0].Environment
+	return method + fmt.Sprintf("Measured on %s, %d processors, %.0f GB of memory, %s %s %s, %s, %s.\n\n",
+		cmp.Or(e.CPU, "an unknown processor"), e.CPUs, float64(e.MemoryBytes)/1e9, e.OS, e.Arch, e.Kernel, e.Go, p.days())
+}
+
+// days are those of the first and the last run.
+func (p *report) days() string {
+	var all []string
+	for _, row := range p.rows {
+		for _, run := range row.runs.Runs {
+			for _, r := range run {
+				if r != nil {
+					all = append(all, r.Started.Format(time.DateOnly))
+				}
+			}
+		}
+	}
+	first, last := slices.Min(all), slices.Max(all)
+	if first == last {
+		return "on " + first
+	}
+	return "from " + first + " to " + last
 }
 
 // sources says which commits the runs of a row were made of; nothing where they do not know.
