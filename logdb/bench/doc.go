@@ -23,5 +23,6 @@
 // # Goals
 //
 // [Goals] is the table of what is wanted, [RunGoals] runs its rows in processes of their own, and [Report] makes a page
-// of the results.
+// of the results. Beside it, compare shows what a commit changed, comparisons does so for the optimisations of the
+// engine, and profile shows where time and memory go.
 package bench

@@ -64,7 +64,7 @@ func firstLine(name string) string {
 // processors is what the machine's processors have done since it started, in ticks.
 type processors struct{ busy, stolen float64 }
 
-// processorsNow asks Linux; other systems do not say, and neither does a machine that is not virtual, where nothing is stolen.
+// processorsNow asks Linux; other systems do not say. Where the machine is not virtual nothing is stolen.
 func processorsNow() processors { return parseProcessors(firstLine("/proc/stat")) }
 
 func parseProcessors(line string) (p processors) {

@@ -72,7 +72,7 @@ method, ` + "`logdb bench goals --list`" + ` lists what runs.
 - Latency of open loops counts from when an operation was due.
 - Processor time and memory are those of the whole process, with the load generator; what the generator takes alone is beside.
 - Figures are medians over the runs, with the least and the most. Baselines ran between the runs, on the same machine.
-- stolen_cpu_share tells how quiet the machine was: it is virtual, and what its host takes away shows in every figure of time.
+- stolen_cpu_share tells how quiet a virtual machine was: what its host gives to others shows in every figure of time.
 - JetStream is embedded in its generator's process as LogDb is, writes files, and does not fsync.
 - Requests are priced as S3 Standard bills them: $0.005 for 1,000 PUT or LIST, $0.0004 for 1,000 GET.
 
