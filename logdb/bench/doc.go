@@ -24,5 +24,5 @@
 //
 // [Goals] is the table of what is wanted, [RunGoals] runs its rows in processes of their own, and [Report] makes a page
 // of the results. Beside it, compare shows what a commit changed, comparisons does so for the optimisations of the
-// engine, and profile shows where time and memory go.
+// engine, profile shows where time and memory go, and PROFILES.md says what was made of that.
 package bench
