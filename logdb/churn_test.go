@@ -126,13 +126,9 @@ func TestBucketStaysSmall(t *testing.T) {
 			name = "merged by another process"
 		}
 		t.Run(name, func(t *testing.T) {
-			seed := rand.Uint64()
 			synctest.Test(t, func(t *testing.T) {
-				c := &churn{t: t, bucket: counted(), rng: rand.New(rand.NewPCG(seed, 0)), external: external}
+				c := &churn{t: t, bucket: counted(), rng: drawn(t), external: external}
 				c.converges(24)
-				if t.Failed() {
-					t.Logf("seed %d", seed)
-				}
 			})
 		})
 	}

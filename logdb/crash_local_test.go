@@ -20,9 +20,7 @@ import (
 // while several clients append beside each other, and loses some of what it had
 // not synced; what it had acknowledged it has.
 func TestEveryDiskIsWhole(t *testing.T) {
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
-	rng := rand.New(rand.NewPCG(seed, 0))
+	rng := drawn(t)
 	w := &witness{disk: disk()}
 	mem := objstore.NewMem()
 	store := objstoretest.NewFaulty(mem, objstoretest.Plan{})
@@ -69,7 +67,7 @@ func TestEveryDiskIsWhole(t *testing.T) {
 		closeLog(t, d)
 		checkBucket(t, b)
 		if t.Failed() {
-			t.Fatalf("%s, seed %d", m.what, seed)
+			t.Fatal(m.what)
 		}
 	}
 }

@@ -3,7 +3,6 @@ package logdb
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -34,9 +33,7 @@ func (c *wrongClock) options(fs *vfs.MemFS) Options {
 // between two opens, turns neither sequences nor times back.
 func TestClockJumps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		seed := rand.Uint64()
-		t.Logf("seed %d", seed)
-		rng := rand.New(rand.NewPCG(seed, 0))
+		rng := drawn(t)
 		clock, b, fs := &wrongClock{}, objstore.NewMem(), disk()
 		o := clock.options(fs)
 		o.Retention = Retention{}

@@ -36,9 +36,7 @@ var serverKills = flag.Int("server.kills", 10, "how often TestS3ServerKill kills
 func TestS3ServerKill(t *testing.T) {
 	s := ownServer(t)
 	o := &outages{ledger: newLedger(t), server: s, url: below(s.url, "log"), dir: filepath.Join(t.TempDir(), "wal")}
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
-	rng := rand.New(rand.NewPCG(seed, 0))
+	rng := drawn(t)
 	o.begin()
 	w := look(t, openURL(t, o.url), true)
 	for i := range *serverKills {

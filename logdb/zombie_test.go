@@ -53,9 +53,7 @@ func TestS3Zombie(t *testing.T) {
 const zombiesOfALog = 5
 
 func zombieRounds(t *testing.T, url string, steps []string) {
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
-	rng := rand.New(rand.NewPCG(seed, 0))
+	rng := drawn(t)
 	stops, lost := 0, 0
 	for from := 0; from == 0 || from < *zombieLoops; from += zombiesOfALog {
 		z := newZombies(t, below(url, fmt.Sprint("log", from)), rng)
