@@ -183,12 +183,11 @@ func (t *merger) reason(ctx context.Context, job compact.Job, err error) error {
 
 // rewrite puts the merge of a job's tables into the bucket.
 func (t *merger) rewrite(ctx context.Context, job compact.Job) (out []segment.Table, err error) {
-	spare := make(bodies, mergePuts+1)
 	options := func() segment.WriterOptions {
 		t.table++
 		return segment.WriterOptions{
 			Log: t.log, ID: segment.TableID{Compacted: true, Epoch: t.epoch, N: t.table}, Nonce: objstore.NewID(),
-			Segment: job.Segment, Buffer: spare.take(),
+			Segment: job.Segment,
 		}
 	}
 	puts, ctx := errgroup.WithContext(ctx)
@@ -197,7 +196,7 @@ func (t *merger) rewrite(ctx context.Context, job compact.Job) (out []segment.Ta
 		out = append(out, table)
 		t.hooks.at("compact: merged")
 		puts.Go(func() error {
-			err := spare.put(ctx, t.bucket, t.store.Cache, t.log, body, table, t.retry("compact"))
+			err := putTable(ctx, t.bucket, t.store.Cache, t.log, body, table, t.retry("compact"))
 			t.hooks.at("compact: put")
 			return err
 		})
