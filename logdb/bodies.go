@@ -1,12 +1,5 @@
 package logdb
 
-import (
-	"context"
-
-	"github.com/logdb-go/logdb/objstore"
-	"github.com/logdb-go/logdb/segment"
-)
-
 // bodies are buffers of objects that are in the bucket, for those that come
 // next. A table is as large as a memtable: as garbage, a few of them would take
 // the process far beyond its budget before a collector is there, and memory that
@@ -41,13 +34,4 @@ func (b bodies) give(body []byte, sent *retry) {
 	case b <- body[:0]:
 	default:
 	}
-}
-
-// put puts a table and takes its buffer.
-func (b bodies) put(ctx context.Context, to objstore.Bucket, cache *segment.Cache, log objstore.ID, body []byte, t segment.Table, retry *retry) error {
-	err := putTable(ctx, to, cache, log, body, t, retry)
-	if err == nil {
-		b.give(body, retry)
-	}
-	return err
 }

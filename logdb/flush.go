@@ -205,8 +205,14 @@ func (f *flusher) name(g *generation) segment.WriterOptions {
 	return segment.WriterOptions{Log: f.db.logID, ID: id, Nonce: objstore.NewID(), Segment: g.segment}
 }
 
+// upload puts a table and takes its buffer.
 func (f *flusher) upload(body []byte, t segment.Table) error {
-	return f.spare.put(f.db.stop, f.db.bucket, f.db.store.Cache, f.db.logID, body, t, f.db.retry("flush"))
+	retry := f.db.retry("flush")
+	err := putTable(f.db.stop, f.db.bucket, f.db.store.Cache, f.db.logID, body, t, retry)
+	if err == nil {
+		f.spare.give(body, retry)
+	}
+	return err
 }
 
 // putTable puts a table under its name until it is there. Only this epoch

@@ -19,11 +19,11 @@ var killLoops = flag.Int("kill.loops", 3, "children that TestKill and TestS3Kill
 var killNamed = flag.Int("kill.steps", 10, "named steps at which TestS3Kill kills, drawn at random; TestKill goes through all")
 
 // killSteps are where a child kills itself: every step that the log names, in
-// an order that lets each recover from another. Before the first two there is
-// no log yet.
+// an order that lets each recover from another. The first comes before there
+// is a log.
 var killSteps = []string{
-	"open: noted", "open: locked", "open: claimed", "ship: put#5", "open: fenced", "seal#2", "flush: uploaded#2", "open: confirmed", "flush: named#3",
-	"compact: uploaded", "compact: named", "expire", "append: logged#50", "append: applied#20",
+	"open: noted", "open: claimed", "ship: put#5", "open: fenced", "seal#2", "flush: uploaded#2", "open: confirmed", "flush: named#3",
+	"compact: uploaded", "compact: named", "expire", "open: locked", "append: logged#50", "append: applied#20",
 	"append: synced#10", "ship: encoded#7", "flush: built#2", "flush: trimmed#2", "seal: applied#2", "open: replayed",
 	"compact: merged", "open: limited", "expire: due", "collect#2", "collect: deleted", "close: limited",
 	"compact: put#2", "sweep: judged",
